@@ -1,0 +1,1 @@
+"""Subclass Knowledge Distillation from clinicians' votes on colonoscopy frames. Research use only."""

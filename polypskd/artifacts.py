@@ -1,0 +1,130 @@
+"""The run folder: atomic writes, fingerprints, provenance.
+
+A file appears whole or not at all (temporary file, fsync, rename), and each step leaves a stamp
+that says from which inputs it was made, so that a later run knows what is fresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from polypskd.errors import ArtifactError, OutputError
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path beside `path`, then rename it into place.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); check --out") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; not every platform lets a folder be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: sorted by insertion, indented, no NaN."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing; run `polypskd run CONFIG` to make it") from None
+    except ValueError:
+        raise ArtifactError(f"{path}: damaged; delete it and run the same command again") from None
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of the order of its keys.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, default=str, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_fresh(run: Path, step: str, inputs: str, outputs: Iterable[str]) -> bool:
+    """Whether a step's outputs exist, are unchanged, and were made from these inputs."""
+    stamp = run / ".steps" / f"{step}.json"
+    if not stamp.exists():
+        return False
+    recorded = read_json(stamp)
+    if recorded["inputs"] != inputs:
+        return False
+    return all(
+        (run / name).exists() and file_hash(run / name) == recorded["outputs"].get(name)
+        for name in outputs
+    )
+
+
+def write_stamp(run: Path, step: str, inputs: str, outputs: Iterable[str]) -> None:
+    """Record that a step is done."""
+    hashes = {name: file_hash(run / name) for name in outputs}
+    write_json(run / ".steps" / f"{step}.json", {"inputs": inputs, "outputs": hashes})
+
+
+PACKAGES = ("torch", "monai", "albumentations", "scikit-learn", "numpy", "polars", "pydantic")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions and machine for provenance; names no user, host or path."""
+    return {
+        "polypskd": metadata.version("polypskd"),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }

@@ -1,0 +1,74 @@
+"""The cohort: frames, votes and patients, joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Words = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A frame that was left out, and why."""
+
+    frame_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """N frames with their votes. Letters: V votes, M annotators, K classes, F fine votes.
+
+    Args:
+        frame_ids: (N,) unique, sorted; path below the frames' root, or the id in the votes table.
+        paths: (N,) path below the frames' root; empty strings where there are votes only.
+        patient_ids: (N,); the frame id itself where patients are unknown.
+        patients_known: whether `patient_ids` come from the input.
+        classes: K names, lowest to highest clinical risk.
+        fine: F names of votes, grouped by class in the order of `classes`.
+        fine_class: (F,) class index of each fine vote. Without `merge`, F = K and this is 0..K-1.
+        annotators: M names.
+        vote_frame: (V,) frame index of each vote.
+        vote_annotator: (V,) annotator index; -1 where only counts are known.
+        vote_fine: (V,) fine vote index.
+        split: (N,) "train", "val", "test" as given by a column, else None.
+        columns: further columns of the input, (N,) strings each, carried to examples.csv.
+        exclusions: frames left out.
+    """
+
+    frame_ids: Words
+    paths: Words
+    patient_ids: Words
+    patients_known: bool
+    classes: tuple[str, ...]
+    fine: tuple[str, ...]
+    fine_class: Ints
+    annotators: tuple[str, ...]
+    vote_frame: Ints
+    vote_annotator: Ints
+    vote_fine: Ints
+    split: Words | None = None
+    columns: dict[str, Words] = field(default_factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame_ids)
+
+    @property
+    def fine_counts(self) -> Ints:
+        """(N, F) number of votes a frame received for each fine vote."""
+        width = len(self.fine)
+        flat = np.bincount(
+            self.vote_frame * width + self.vote_fine, minlength=len(self) * width
+        ).astype(np.int64)
+        return flat.reshape(len(self), width)
+
+    @property
+    def counts(self) -> Ints:
+        """(N, K) number of votes a frame received for each class."""
+        member = np.eye(len(self.classes), dtype=np.int64)[self.fine_class]
+        return self.fine_counts @ member

@@ -1,0 +1,1 @@
+"""What the network sees: stored pixels and seeded views."""

@@ -1,0 +1,79 @@
+"""The error tree.
+
+PolypskdError                 anything this package raises on purpose
+├── ConfigError               the YAML or a --set override is not valid
+├── CohortError               frames, votes, patients or splits are faulty (carries every Fault)
+├── ArtifactError             a run's file is missing, stale or damaged
+└── OutputError               an output exists already or cannot be written
+
+All of them are the user's to mend: the command line prints them in one line each and exits with 1.
+Anything else that escapes is ours, and exits with 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHOWN = 20  # faults printed one by one; the rest are counted
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing wrong in the input, told in one line.
+
+    Args:
+        where: file, and row or frame, e.g. ``votes.csv row 12``.
+        what: what is wrong, e.g. ``unknown class``.
+        value: the offending value as given; empty if there is none.
+        todo: what the user can do about it.
+        frame: the frame it belongs to, if dropping that frame would mend it; else empty.
+
+    >>> print(Fault("votes.csv row 12", "unknown class", "adenom", "use one of: adenoma, serrated"))
+    votes.csv row 12: unknown class 'adenom'; use one of: adenoma, serrated
+    """
+
+    where: str
+    what: str
+    value: str = ""
+    todo: str = ""
+    frame: str = ""
+
+    def __str__(self) -> str:
+        value = f" {self.value!r}" if self.value else ""
+        todo = f"; {self.todo}" if self.todo else ""
+        return " ".join(f"{self.where}: {self.what}{value}{todo}".split())
+
+
+class PolypskdError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class ConfigError(PolypskdError):
+    """The YAML or a --set override is not valid."""
+
+
+class ArtifactError(PolypskdError):
+    """A run's file is missing, stale or damaged."""
+
+
+class OutputError(PolypskdError):
+    """An output exists already or cannot be written."""
+
+
+class CohortError(PolypskdError):
+    """Frames, votes, patients or splits are faulty.
+
+    Args:
+        faults: every fault found, in the order in which it was met; at least one.
+
+    >>> print(CohortError([Fault("a.csv", "file not found")]))
+    a.csv: file not found
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        lines = [str(fault) for fault in self.faults[:SHOWN]]
+        if len(self.faults) > SHOWN:
+            lines.append(f"... and {len(self.faults) - SHOWN} more faults")
+        super().__init__("\n".join(lines))

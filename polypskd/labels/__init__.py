@@ -1,0 +1,1 @@
+"""What the votes mean: agreement, consensus, subclasses, curriculum."""

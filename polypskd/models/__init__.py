@@ -1,0 +1,1 @@
+"""Networks, stored and run."""
