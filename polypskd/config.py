@@ -510,8 +510,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {parent!r} is not a section")
         section = below
     if last == "kind" and section.get("kind") != value:
-        # The other keys belong to the kind that is being replaced, unless the new kind has them too:
-        # they would only be refused, so they go back to their defaults.
+        # The other keys belong to the kind that is replaced: they go back to their defaults.
         section.clear()
     section[last] = value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,7 +74,7 @@ class Examples:
 
 
 def write_examples(path: Path, examples: Examples) -> None:
-    """Write examples.csv atomically; carried columns that would collide get the prefix ``given_``."""
+    """Write examples.csv atomically; a carried column that collides becomes ``given_<name>``."""
     own: dict[str, NDArray[np.generic]] = {
         name: getattr(examples, name) for name in (*TEXT, *NUMBERS)
     }
@@ -97,9 +98,12 @@ def read_examples(path: Path) -> Examples:
     if not path.exists():
         raise ArtifactError(f"{path}: missing; `polypskd derive CONFIG` makes it")
     try:
-        frame = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
-        numbers = {name: frame[name].cast(kind).to_numpy() for name, kind in NUMBERS.items()}
-        texts = {name: frame[name].to_numpy().astype(np.str_) for name in TEXT}
+        frame = pl.read_csv(path, infer_schema=False)
+        frame = frame.fill_null("")
+        numbers: dict[str, Any] = {
+            name: frame[name].cast(kind).to_numpy() for name, kind in NUMBERS.items()
+        }
+        texts: dict[str, Any] = {name: frame[name].to_numpy().astype(np.str_) for name in TEXT}
         votes = {
             name.removeprefix("votes_"): frame[name].cast(pl.Int64).to_numpy()
             for name in frame.columns
