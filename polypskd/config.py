@@ -6,6 +6,8 @@ evaluated or imported; unknown keys are errors; paths are relative to the config
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -243,7 +245,7 @@ class AgreementLevels(Section):
             raise ValueError("give exactly one of: levels, quantiles")
         if self.levels is not None:
             bounds = list(self.levels.values())
-            if not bounds or any(a <= b for a, b in zip(bounds, bounds[1:], strict=False)):
+            if not bounds or any(a <= b for a, b in pairwise(bounds)):
                 raise ValueError("levels: thresholds must fall from the easiest to the hardest")
         return self
 
@@ -325,10 +327,12 @@ class Augment(Section):
 
 
 class ResNet(Section):
-    """MONAI ResNet with a stem of stride 2; `width` is the first stage's channels."""
+    """MONAI ResNet; `width` is the number of channels of the first stage."""
 
     kind: Literal["resnet10", "resnet18", "resnet34", "resnet50"]
     width: Annotated[int, Field(ge=4, le=256)] = 64
+    stem_stride: Literal[1, 2] = 2
+    max_pool: bool = True  # off for small frames such as 32 px
     weights: Path | None = None
 
 
@@ -435,7 +439,7 @@ class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key given twice: the last would silently win."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 line = node.start_mark.line + 1
@@ -482,19 +486,22 @@ def parse_config(
     Raises:
         ConfigError: with every key that does not fit, one a line.
     """
-    for override in overrides:
-        _apply(raw, override)
+    raw = copy.deepcopy(raw)
+    replaced = [section for override in overrides if (section := _apply(raw, override))]
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(_tell(where, item) for item in error.errors())) from None
+        if not _drop_keys_of_old_kind(raw, error, replaced):
+            raise ConfigError("\n".join(_tell(where, item) for item in error.errors())) from None
+        return parse_config(raw, where=where, folder=folder)
     if folder is None:
         return config
     dumped: dict[str, Any] = _absolute(config.model_dump(), folder)
     return Config.model_validate(dumped)
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def _apply(raw: dict[str, Any], override: str) -> str | None:
+    """Set one value in place; return the section's path if its kind was replaced."""
     key, sep, text = override.partition("=")
     if not sep or not key:
         raise ConfigError(f"--set {override}: write it as key.sub=value")
@@ -509,10 +516,28 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(below, dict):
             raise ConfigError(f"--set {override}: {parent!r} is not a section")
         section = below
-    if last == "kind" and section.get("kind") != value:
-        # The other keys belong to the kind that is replaced: they go back to their defaults.
-        section.clear()
+    new_kind = last == "kind" and section.get("kind") != value
     section[last] = value
+    return ".".join(parents) if new_kind else None
+
+
+def _drop_keys_of_old_kind(
+    raw: dict[str, Any], error: ValidationError, replaced: list[str]
+) -> bool:
+    """Take out keys that belonged to a kind replaced by --set, so that shared ones are kept."""
+    dropped = False
+    for item in error.errors():
+        *place, last = item["loc"]
+        for section in replaced:
+            parents = section.split(".")
+            # A union adds the kind's own name to the path of its fields.
+            inside = list(place[: len(parents)]) == parents and len(place) <= len(parents) + 1
+            if item["type"] == "extra_forbidden" and inside:
+                target = raw
+                for parent in parents:
+                    target = target[parent]
+                dropped |= target.pop(str(last), None) is not None
+    return dropped
 
 
 def _tell(where: str, item: Any) -> str:
