@@ -1,0 +1,249 @@
+"""Frames as files: listed, read, and checked one by one.
+
+A frame that cannot be trusted is a fault and never a grey picture: OpenCV fills the missing part of
+a cut JPEG and says so on stderr alone, so the file's end is looked at first, and the size in the
+header before a single pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypskd.errors import CohortError, Fault
+
+Pixels = NDArray[np.uint8]
+Reader = Callable[[bytes], Pixels]
+CANNOT = "not a readable image"
+SAVE = "save the image anew"
+
+
+class DamageError(Exception):
+    """What is wrong with a file's bytes; `read_frame` turns it into a fault of the file."""
+
+    def __init__(self, what: str, value: str = "", todo: str = SAVE) -> None:
+        super().__init__(what)
+        self.what, self.value, self.todo = what, value, todo
+
+
+def decode_image(data: bytes) -> Pixels:
+    """Decode PNG, JPEG, TIFF or BMP.
+
+    Grey becomes RGB, transparency is dropped, 16 bits become 8 by division by 257 (65535 → 255).
+    EXIF orientation is ignored: endoscopes do not turn frames, and votes and lesion marks refer to
+    the pixels as stored.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DamageError: the bytes are no image, or not the whole of one.
+    """
+    import cv2
+
+    if measure_header(data) is None:
+        raise DamageError(CANNOT)
+    _check_end(data)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    flags = cv2.IMREAD_UNCHANGED  # the one flag that keeps 16 bits, and ignores EXIF
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.size == 0:
+        raise DamageError(CANNOT)
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257.0).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise DamageError("pixels of type", str(pixels.dtype), "save the image with 8 bits a color")
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    color = pixels[:, :, :3] if pixels.shape[2] >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(color[:, :, ::-1])
+
+
+READERS: dict[str, Reader] = {
+    ".png": decode_image,
+    ".jpg": decode_image,
+    ".jpeg": decode_image,
+    ".tif": decode_image,
+    ".tiff": decode_image,
+    ".bmp": decode_image,
+    # ".dcm": decode_dicom goes here: bytes in, (H, W, 3) uint8 RGB out. Videos are cut into frames.
+}
+
+
+def list_frames(root: Path) -> tuple[list[str], int]:
+    """List the frames below a folder; hidden files and folders are skipped.
+
+    Returns:
+        Sorted paths below `root`, with / between the parts, and the number of files of a suffix
+        that is not in `READERS`.
+
+    Raises:
+        CohortError: the folder is missing.
+    """
+    if not root.is_dir():
+        fault = Fault(str(root), "folder of frames not found", todo="check cohort.frames.root")
+        raise CohortError([fault])
+    frames = []
+    unknown = 0
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(folder).relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        for name in names:
+            if name.startswith("."):
+                continue
+            if Path(name).suffix.lower() in READERS:
+                frames.append(prefix + name)
+            else:
+                unknown += 1
+    return sorted(frames), unknown
+
+
+def read_frame(path: Path, *, min_side: int = 1, max_megapixels: float = 64.0) -> Pixels:
+    """Read one frame.
+
+    Args:
+        path: an image file.
+        min_side: shortest side allowed, in pixels.
+        max_megapixels: largest area allowed; a larger image is not decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        CohortError: one line that says what is wrong with the file.
+    """
+    fault, pixels = _try_frame(path, path.name, min_side, max_megapixels)
+    if fault is not None or pixels is None:
+        raise CohortError([fault or Fault(path.name, CANNOT)])
+    return pixels
+
+
+def check_frames(
+    root: Path, paths: Sequence[str], *, min_side: int, max_megapixels: float
+) -> list[Fault]:
+    """Decode every frame and tell what is wrong; one bad frame does not stop the others.
+
+    Args:
+        root: folder of the frames.
+        paths: paths below `root`.
+        min_side: shortest side allowed, in pixels.
+        max_megapixels: largest area allowed; larger images are not decoded.
+    """
+
+    def check(name: str) -> Fault | None:
+        return _try_frame(root / name, name, min_side, max_megapixels)[0]
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return [fault for fault in pool.map(check, paths) if fault is not None]
+
+
+def _try_frame(
+    path: Path, name: str, min_side: int, max_megapixels: float
+) -> tuple[Fault | None, Pixels | None]:
+    try:
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
+            raise DamageError("unknown suffix", path.suffix, f"use one of: {', '.join(READERS)}")
+        data = path.read_bytes()
+        if not data:
+            raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
+        size = measure_header(data)
+        if size is not None:
+            _check_size(*size, min_side, max_megapixels)
+        pixels = reader(data)
+        _check_size(pixels.shape[1], pixels.shape[0], min_side, max_megapixels)
+    except DamageError as damage:
+        return Fault(name, damage.what, damage.value, damage.todo, frame=name), None
+    except FileNotFoundError:
+        return Fault(name, "file not found", todo="check the path", frame=name), None
+    except OSError as error:
+        return Fault(name, f"cannot be read ({error.strerror})", frame=name), None
+    return None, pixels
+
+
+def _check_size(width: int, height: int, min_side: int, max_megapixels: float) -> None:
+    value = f"{width}x{height}"
+    if min(width, height) < min_side:
+        raise DamageError("too small", value, f"the shortest side must have {min_side} pixels")
+    if width * height > max_megapixels * 1e6:
+        raise DamageError(
+            "too large", value, f"at most {max_megapixels:g} megapixels (cohort.max_megapixels)"
+        )
+
+
+def _check_end(data: bytes) -> None:
+    """Tell a whole JPEG or PNG from a cut one; padding after the end is allowed."""
+    cut = DamageError("cut short: the image's end is missing", todo="copy the image anew")
+    # Devices append padding or notes, so the end marker need not stand last, but it must come after
+    # the last scan: one further up belongs to a thumbnail.
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
+        raise cut
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND\xaeB`\x82" not in data:
+        raise cut
+
+
+def measure_header(data: bytes) -> tuple[int, int] | None:
+    r"""Read width and height from the header of a PNG, JPEG, BMP or TIFF without decoding.
+
+    Returns:
+        (width, height), or None where the header does not tell.
+
+    >>> measure_header(b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\x07\0\0\0\x05")
+    (7, 5)
+    """
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack_from(">II", data, 16)
+            return width, height
+        if data.startswith(b"\xff\xd8"):
+            return _measure_jpeg(data)
+        if data.startswith(b"BM"):
+            width, height = struct.unpack_from("<ii", data, 18)
+            return abs(width), abs(height)
+        if data[:4] in (b"II*\0", b"MM\0*"):
+            return _measure_tiff(data, "<" if data[:2] == b"II" else ">")
+    except struct.error:
+        raise DamageError(
+            "cut short: the image's header is missing", todo="copy the image anew"
+        ) from None
+    return None
+
+
+def _measure_jpeg(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at < len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1] if at + 1 < len(data) else 0
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
+            at += 2
+        else:
+            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    raise DamageError("cut short: the image's header is missing", todo="copy the image anew")
+
+
+def _measure_tiff(data: bytes, order: str) -> tuple[int, int] | None:
+    (at,) = struct.unpack_from(f"{order}I", data, 4)
+    (entries,) = struct.unpack_from(f"{order}H", data, at)
+    size = {}
+    for i in range(entries):
+        tag, kind = struct.unpack_from(f"{order}HH", data, at + 2 + 12 * i)
+        if tag in (256, 257):
+            code = "H" if kind == 3 else "I"
+            size[tag] = struct.unpack_from(f"{order}{code}", data, at + 10 + 12 * i)[0]
+    return (size[256], size[257]) if len(size) == 2 else None

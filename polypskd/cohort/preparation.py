@@ -1,0 +1,56 @@
+"""From a frame of any size to what a network reads; one code for training and the hospital.
+
+Numpy and OpenCV alone, so that the container needs no training library.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB: the constants that pretrained weights expect
+STD = (0.229, 0.224, 0.225)
+
+
+def prepare_frame(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize to a square, keeping the aspect ratio, with black bars on both sides.
+
+    Args:
+        pixels: (H, W, 3) RGB.
+        size: side of the result.
+
+    Returns:
+        (size, size, 3) RGB.
+
+    >>> prepare_frame(np.full((10, 20, 3), 255, np.uint8), 4)[:, 0, 0]
+    array([  0, 255, 255,   0], dtype=uint8)
+    """
+    import cv2
+
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    scale = size / max(height, width)
+    inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
+    # Averaging over areas keeps fine vessels from aliasing when a frame shrinks.
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    inner = cv2.resize(pixels, (inner_w, inner_h), interpolation=how)
+    top, left = (size - inner_h) // 2, (size - inner_w) // 2
+    square = np.zeros((size, size, 3), np.uint8)
+    square[top : top + inner_h, left : left + inner_w] = inner
+    return square
+
+
+def normalize(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scale to [0, 1], subtract the mean and divide by the standard deviation of each color.
+
+    Args:
+        pixels: (..., H, W, 3) RGB.
+
+    >>> normalize(np.zeros((1, 1, 3), np.uint8)).round(3).tolist()
+    [[[-2.118000030517578, -2.0360000133514404, -1.8040000200271606]]]
+    """
+    mean = np.asarray(MEAN, np.float32) * np.float32(255)
+    std = np.asarray(STD, np.float32) * np.float32(255)
+    scaled: NDArray[np.float32] = (pixels.astype(np.float32) - mean) / std
+    return scaled

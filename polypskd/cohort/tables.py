@@ -1,0 +1,191 @@
+"""CSV tables as people save them: with or without BOM, with , ; tab or | between the cells.
+
+Every cell stays text, stripped. Each row keeps the number of its line in the file in the column
+`ROW`, so that a fault can name it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import polars as pl
+
+from polypskd.errors import CohortError, Fault
+
+ROW = "\0row"  # no column of a file can have this name
+SEPARATORS = ",;\t|"
+TOLD = (
+    1000  # rows with one kind of fault told one by one; more than these are one fault of the file
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file.
+
+    Args:
+        name: file name, as faults show it.
+        cells: one text column a column, empty text for empty cells, and the line number `ROW`.
+    """
+
+    name: str
+    cells: pl.DataFrame
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the file's columns, stripped."""
+        return [name for name in self.cells.columns if name != ROW]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header.
+
+    Raises:
+        CohortError: the file is missing, empty, not UTF-8, or its header or a row is malformed.
+    """
+    where = path.name
+    data = _read_bytes(path)
+    header, start = _read_header(where, data)
+    try:
+        cells = pl.read_csv(
+            data[start:],
+            has_header=False,
+            separator=header.separator,
+            schema=dict.fromkeys(header.names, pl.String),
+        )
+    except pl.exceptions.NoDataError:
+        cells = pl.DataFrame()
+    except pl.exceptions.PolarsError:
+        raise CohortError(_find_ragged(where, data[start:], header)) from None
+    if header.names:
+        cells = cells.with_columns(pl.all().str.strip_chars().fill_null("")).with_row_index(
+            ROW, offset=header.lines + 1
+        )
+        cells = (
+            cells.filter(pl.any_horizontal(pl.col(*header.names) != "")) if len(cells) else cells
+        )
+    if cells.is_empty():
+        raise CohortError([Fault(where, "no rows below the header", todo="fill in the table")])
+    return Table(where, cells)
+
+
+@dataclass(frozen=True)
+class _Header:
+    names: list[str]
+    separator: str
+    lines: int = 1
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise CohortError([Fault(str(path), "file not found", todo="check the path")]) from None
+    except OSError as error:
+        raise CohortError([Fault(str(path), f"cannot be read ({error.strerror})")]) from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise CohortError([Fault(path.name, "the file is empty", todo="fill in the table")])
+    save = "save the file as CSV UTF-8"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        value = f"0x{data[error.start]:02x}"
+        raise CohortError(
+            [Fault(f"{path.name} row {row}", "not UTF-8, byte", value, save)]
+        ) from None
+    if b"\0" in data:
+        row = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise CohortError([Fault(f"{path.name} row {row}", "not text, byte", "0x00", save)])
+    # Classic Mac line ends, which polars would read as one long header.
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
+
+
+def _read_header(where: str, data: bytes) -> tuple[_Header, int]:
+    """Names and separator, and the byte at which the rows begin; skips leading blank lines."""
+    start = len(data) - len(data.lstrip(b"\r\n"))
+    end = data.find(b"\n", start)
+    end = len(data) if end < 0 else end + 1
+    line = data[start:end].decode("utf-8").rstrip("\r\n")
+    lines = data.count(b"\n", 0, end) or 1
+    split = {sep: next(csv.reader([line], delimiter=sep)) for sep in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda sep: len(split[sep]))
+    names = [name.strip() or f"column_{i + 1}" for i, name in enumerate(split[separator])]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise CohortError(
+            [
+                Fault(f"{where} row {lines}", "two columns have the name", n, "rename one")
+                for n in twice
+            ]
+        )
+    return _Header(names, separator, lines), end
+
+
+def _find_ragged(where: str, data: bytes, header: _Header) -> list[Fault]:
+    reader = csv.reader(data.decode("utf-8").splitlines(), delimiter=header.separator)
+    wide = len(header.names)
+    try:
+        for cells in reader:
+            if len(cells) > wide:
+                row = header.lines + reader.line_num
+                what = f"{len(cells)} cells, but the header has {wide}"
+                return [Fault(f"{where} row {row}", what, todo="put quotes around the separator")]
+    except csv.Error:
+        pass
+    return [Fault(where, "not a CSV table", todo="check quotes and separators")]
+
+
+def missing_columns(table: Table, names: Iterable[str]) -> list[Fault]:
+    """Tell which of the columns a table lacks, with the closest name and all that it has."""
+    faults = []
+    for name in dict.fromkeys(names):
+        if name not in table.columns:
+            hint = suggest(name, table.columns)
+            todo = f"{hint}its columns are: {', '.join(table.columns)}"
+            faults.append(Fault(table.name, "no column", name, todo))
+    return faults
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Suggest the closest known name.
+
+    >>> suggest("adenom", ["adenoma", "serrated"])
+    "did you mean 'adenoma'? "
+    """
+    lower = {word.lower(): word for word in known}
+    close = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return f"did you mean {lower[close[0]]!r}? " if close else ""
+
+
+def tell_rows(table: Table, rows: pl.DataFrame, what: str, todo: str = "") -> list[Fault]:
+    """Make one fault a row.
+
+    Args:
+        table: for its name.
+        rows: columns `ROW`, and if given ``value`` and ``frame``.
+        what: what is wrong.
+        todo: what to do about it.
+    """
+    faults = [
+        Fault(
+            f"{table.name} row {row[ROW]}", what, row.get("value", ""), todo, row.get("frame") or ""
+        )
+        for row in rows.sort(ROW).head(TOLD).iter_rows(named=True)
+    ]
+    if len(rows) > TOLD:
+        faults.append(Fault(table.name, f"{what}: {len(rows) - TOLD} more rows", todo=todo))
+    return faults
+
+
+def first_duplicates(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Rows whose `key` stood before, with the row of its first place as ``first``."""
+    marked = rows.filter(pl.col(key).is_duplicated())
+    return marked.with_columns(first=pl.col(ROW).min().over(key)).filter(
+        pl.col(ROW) != pl.col("first")
+    )
