@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
@@ -128,3 +129,30 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
     }
+
+
+class RunLog:
+    """log.jsonl of a run, and whoever listens.
+
+    Args:
+        path: the log file; events are appended.
+        listen: called with every event, progress included; None for nobody.
+    """
+
+    def __init__(self, path: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._path = path
+        self._listen = listen
+
+    def tell(self, step: str, event: str, **values: Any) -> None:
+        """Record an event: a line in the log, and to the listener."""
+        record = {"step": step, "event": event, **values}
+        line = {"time": round(time.time(), 3), **record}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, default=str) + "\n")
+        if self._listen is not None:
+            self._listen(record)
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Tell the listener how far a step is; not logged."""
+        if self._listen is not None:
+            self._listen({"step": step, "event": "progress", "done": done, "total": total})

@@ -1,0 +1,119 @@
+"""Decoded pixels on disk: a uint8 memory map, keyed by content and decode settings.
+
+Decoding a frame costs tens of times more than reading its pixels, and several runs and processes
+share one store through the page cache. A store appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypskd.artifacts import write_atomic
+from polypskd.cohort.frames import read_frame
+from polypskd.cohort.preparation import prepare_frame
+from polypskd.errors import ArtifactError
+
+Pixels = NDArray[np.uint8]
+VERSION = "1"  # raise it when decoding or preparation changes
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Frames as the network's input size.
+
+    Args:
+        pixels: (N, size, size, 3) uint8 RGB, read-only memory map.
+        key: SHA-256 of the frames' bytes, their order and the decode settings.
+        folder: where it lies; views are kept beside it.
+    """
+
+    pixels: Pixels
+    key: str
+    folder: Path
+
+
+def open_store(
+    root: Path,
+    paths: list[str],
+    *,
+    size: int,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PixelStore:
+    """Open the store of these frames, decoding them first if it does not exist.
+
+    Args:
+        root: folder of the frames.
+        paths: N paths below the root.
+        size: side of the prepared frames in pixels.
+        folder: where stores are kept.
+        progress: called with (frames done, N) while decoding.
+
+    Raises:
+        ArtifactError: a frame has gone since it was listed.
+        CohortError: a frame cannot be decoded.
+    """
+    digest = hashlib.sha256(f"{VERSION}|{size}|{len(paths)}".encode())
+    for name in paths:
+        try:
+            digest.update(hashlib.sha256((root / name).read_bytes()).digest())
+        except OSError:
+            raise ArtifactError(
+                f"{root / name}: frame has gone; run `polypskd check CONFIG`"
+            ) from None
+    key = digest.hexdigest()
+    path = folder / f"{key[:24]}.npy"
+    if not path.exists():
+        shape = (len(paths), size, size, 3)
+
+        def decode(temporary: Path) -> None:
+            pixels = _new_map(temporary, shape)
+            for index, name in enumerate(paths):
+                pixels[index] = prepare_frame(read_frame(root / name), size)
+                progress(index + 1, len(paths))
+            pixels.flush()
+
+        write_atomic(path, decode)
+    return PixelStore(_open_map(path), key, folder)
+
+
+def open_derived(
+    store: PixelStore,
+    name: str,
+    fill: Callable[[np.memmap[tuple[int, ...], np.dtype[np.uint8]]], None],
+) -> Pixels:
+    """Open pixels derived from a store, calling `fill` on an empty map if they do not exist.
+
+    Args:
+        store: the store they derive from.
+        name: what tells this derivation from every other of the same store.
+        fill: writes all of a (N, size, size, 3) uint8 map.
+    """
+    key = hashlib.sha256(f"{store.key}|{name}".encode()).hexdigest()
+    path = store.folder / f"{store.key[:24]}-{key[:16]}.npy"
+    if not path.exists():
+
+        def write(temporary: Path) -> None:
+            pixels = _new_map(temporary, store.pixels.shape)
+            fill(pixels)
+            pixels.flush()
+
+        write_atomic(path, write)
+    return _open_map(path)
+
+
+def _new_map(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+
+def _open_map(path: Path) -> Pixels:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        raise ArtifactError(f"{path}: damaged pixel store; delete this file and repeat") from None

@@ -1,0 +1,65 @@
+"""Networks from MONAI, by name."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from monai.networks import nets
+from torch import nn
+
+from polypskd.config import Network, OtherNetwork, ResNet
+
+LAYERS = {
+    "resnet10": ("basic", (1, 1, 1, 1)),
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+}
+
+
+def build_network(config: Network, outputs: int) -> nn.Module:
+    """Build an untrained network: (B, 3, H, W) float → (B, outputs) logits.
+
+    MONAI's ResNets have a stem of stride 1, four times slower; ours is 2 unless the config says 1.
+    """
+    match config:
+        case ResNet():
+            block, layers = LAYERS[config.kind]
+            return nets.ResNet(  # type: ignore[no-any-return]
+                block=block,
+                layers=list(layers),
+                block_inplanes=[config.width * factor for factor in (1, 2, 4, 8)],
+                spatial_dims=2,
+                n_input_channels=3,
+                conv1_t_stride=config.stem_stride,
+                no_max_pool=not config.max_pool,
+                num_classes=outputs,
+                shortcut_type="B",
+                bias_downsample=False,
+            )
+        case OtherNetwork(kind="densenet121"):
+            return nets.DenseNet121(spatial_dims=2, in_channels=3, out_channels=outputs)  # type: ignore[no-any-return]
+        case OtherNetwork(kind="seresnext50"):
+            return nets.SEResNext50(spatial_dims=2, in_channels=3, num_classes=outputs)  # type: ignore[no-any-return]
+        case OtherNetwork():
+            return nets.EfficientNetBN(  # type: ignore[no-any-return]
+                config.kind, pretrained=False, spatial_dims=2, in_channels=3, num_classes=outputs
+            )
+        case _:
+            assert_never(config)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def count_macs(network: nn.Module, size: int) -> int:
+    """Count multiply-accumulates of one (3, size, size) frame."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, size, size))
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,63 @@
+"""Run a network over stored pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from polypskd.cohort.preparation import normalize
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn "auto" into cuda, mps or cpu, whichever is there first."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def to_input(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Turn (B, H, W, 3) uint8 frames into a normalized (B, 3, H, W) channels_last tensor."""
+    tensor = torch.from_numpy(normalize(pixels)).permute(0, 3, 1, 2)
+    return tensor.to(device, non_blocking=True)
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: nn.Module,
+    pixels: NDArray[np.uint8],
+    *,
+    device: torch.device,
+    batch_size: int = 64,
+    bf16: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> NDArray[np.float32]:
+    """Predict logits in evaluation mode.
+
+    Args:
+        network: (B, 3, H, W) → (B, S).
+        pixels: (N, H, W, 3) uint8, a memory map will do.
+        device: where the network is.
+        batch_size: frames at a time.
+        bf16: whether to run under bfloat16 autocast.
+        progress: called with (frames done, N).
+
+    Returns:
+        (N, S) float32.
+    """
+    network.eval()
+    parts = []
+    for start in range(0, len(pixels), batch_size):
+        batch = to_input(np.asarray(pixels[start : start + batch_size]), device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            logits = network(batch)
+        parts.append(logits.float().cpu().numpy())
+        progress(min(start + batch_size, len(pixels)), len(pixels))
+    return np.concatenate(parts)

@@ -1,0 +1,226 @@
+"""The training loop.
+
+Nothing random outlives an epoch: the order of the examples and the state of dropout come from
+(seed, epoch), so that a run continued from the last whole epoch gives the same weights, to the
+byte, as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polypskd.artifacts import RunLog, write_atomic
+from polypskd.config import Fit
+from polypskd.errors import ArtifactError
+from polypskd.models.predict import to_input
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one network learns from, and how it is judged.
+
+    Args:
+        step: its name in the log, "teacher" or "student".
+        open_view: view index → (N, H, W, 3) uint8 frames.
+        views: V; epoch e uses view e mod V.
+        active: epoch → (N,) whether an example takes part.
+        loss: (logits (B, S), example indices (B,), view) → scalar.
+        validate: network → (loss, macro-F1) on the validation split.
+        key: fingerprint of all of this; a checkpoint of another lesson is not continued.
+        checkpoint: written after each epoch, continued from if it is of this lesson.
+    """
+
+    step: str
+    open_view: Callable[[int], Pixels]
+    views: int
+    active: Callable[[int], NDArray[np.bool_]]
+    loss: Callable[[Tensor, Tensor, int], Tensor]
+    validate: Callable[[nn.Module], tuple[float, float]]
+    key: str
+    checkpoint: Path
+
+
+def fit(
+    network: nn.Module,
+    lesson: Lesson,
+    settings: Fit,
+    *,
+    seed: int,
+    device: torch.device,
+    log: RunLog,
+) -> list[dict[str, Any]]:
+    """Train a network in place; it ends with the weights of its best epoch.
+
+    The best epoch has the highest macro-F1 on the validation split, then the lowest loss there.
+
+    Args:
+        network: on the CPU; moved to `device`.
+        lesson: data, loss and judge.
+        settings: epochs, rates, precision.
+        seed: orders the examples.
+        device: where to train.
+        log: told of each epoch.
+
+    Returns:
+        One record an epoch: epoch, lr, train_loss, val_loss, val_macro_f1, n_examples.
+
+    Raises:
+        ArtifactError: the loss is not finite.
+    """
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(network, settings)
+    bf16 = use_bf16(settings, device)
+    history: list[dict[str, Any]] = []
+    best: dict[str, Tensor] = {}
+    saved = _load(lesson.checkpoint, lesson.key)
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history, best = saved["history"], saved["best"]
+        log.tell(lesson.step, "resumed", epoch=len(history))
+
+    for epoch in range(len(history), settings.epochs):
+        torch.manual_seed(seed * 100_003 + epoch)
+        view = epoch % lesson.views
+        pixels = lesson.open_view(view)
+        order = np.random.default_rng([seed, epoch]).permutation(
+            np.flatnonzero(lesson.active(epoch))
+        )
+        batches = split_batches(order, settings.batch_size)
+        network.train()
+        total = 0.0
+        for number, batch in enumerate(batches):
+            rate = learning_rate(settings, epoch + number / len(batches))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            inputs = to_input(pixels[batch], device)
+            indices = torch.from_numpy(batch).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+                logits = network(inputs)
+            loss = lesson.loss(logits.float(), indices, view)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+            optimizer.step()
+            total += loss.item() * len(batch)
+            done = epoch * len(batches) + number + 1
+            log.progress(lesson.step, done, settings.epochs * len(batches))
+        if not math.isfinite(total):
+            raise ArtifactError(
+                f"{lesson.step}: loss is not finite in epoch {epoch + 1}; "
+                f"lower {lesson.step}.fit.lr"
+            )
+        val_loss, val_f1 = lesson.validate(network)
+        record = {
+            "epoch": epoch + 1,
+            "lr": learning_rate(settings, epoch),
+            "train_loss": total / len(order),
+            "val_loss": val_loss,
+            "val_macro_f1": val_f1,
+            "n_examples": len(order),
+        }
+        if not history or _rank(record) > max(_rank(earlier) for earlier in history):
+            best = {
+                name: value.detach().cpu().clone() for name, value in network.state_dict().items()
+            }
+        history.append(record)
+        _save(lesson.checkpoint, lesson.key, network, optimizer, history, best)
+        log.tell(lesson.step, "epoch", epochs=settings.epochs, **record)
+
+    network.load_state_dict(best)
+    network.to("cpu").eval()
+    return history
+
+
+def _rank(record: dict[str, Any]) -> tuple[float, float]:
+    return (record["val_macro_f1"], -record["val_loss"])
+
+
+def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut an order into batches of nearly equal size; none has a single example.
+
+    Batch normalization cannot train on one example.
+
+    >>> [len(batch) for batch in split_batches(np.arange(65), 32)]
+    [22, 22, 21]
+    """
+    return np.array_split(order, max(1, math.ceil(len(order) / size)))
+
+
+def learning_rate(settings: Fit, epoch: float) -> float:
+    """Rise linearly over the warm-up, then fall along a cosine to zero.
+
+    Args:
+        settings: `lr`, `epochs`, `warmup_epochs`.
+        epoch: fractional, in [0, epochs].
+
+    >>> learning_rate(Fit(epochs=11, lr=1.0, warmup_epochs=1), 6)
+    0.5
+    """
+    warmup = min(settings.warmup_epochs, settings.epochs / 2)
+    if epoch < warmup:
+        return settings.lr * max(epoch / warmup, 0.01)
+    progress = (epoch - warmup) / (settings.epochs - warmup)
+    return settings.lr * (1 + math.cos(math.pi * progress)) / 2
+
+
+def build_optimizer(network: nn.Module, settings: Fit) -> torch.optim.Optimizer:
+    """Build the optimizer; biases and normalization are not decayed."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr)
+    return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
+
+
+def use_bf16(settings: Fit, device: torch.device) -> bool:
+    """Decide on bfloat16: "auto" takes it on CUDA and on CPUs that compute in it."""
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def _save(
+    path: Path,
+    key: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, Any]],
+    best: dict[str, Tensor],
+) -> None:
+    state = {
+        "key": key,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+        "best": best,
+    }
+    write_atomic(path, lambda temporary: torch.save(state, temporary))
+
+
+def _load(path: Path, key: str) -> dict[str, Any] | None:
+    """Read a checkpoint of this very lesson; another's, or a damaged one, counts as none."""
+    if not path.exists():
+        return None
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # the zip, the pickle or the disk: in each case the epochs are done again
+        return None
+    return saved if saved.get("key") == key else None
