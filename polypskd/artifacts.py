@@ -6,13 +6,14 @@ that says from which inputs it was made, so that a later run knows what is fresh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,29 @@ class RunLog:
         """Tell the listener how far a step is; not logged."""
         if self._listen is not None:
             self._listen({"step": step, "event": "progress", "done": done, "total": total})
+
+
+@contextlib.contextmanager
+def lock_run(run: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder while this one works in it.
+
+    Raises:
+        OutputError: another process is at work there, or the folder cannot be written to.
+    """
+    try:
+        (run / ".steps").mkdir(parents=True, exist_ok=True)
+        file = (run / ".steps" / "lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{run}: cannot be written ({error.strerror}); check --out") from None
+    with file:
+        try:
+            if os.name == "posix":
+                import fcntl
+
+                # The system frees the lock when the process ends, however it ends.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(
+                f"{run}: another polypskd is at work here; wait, or use --out"
+            ) from None
+        yield

@@ -1,0 +1,5 @@
+"""`python -m polypskd` is `polypskd`."""
+
+from polypskd.cli import main
+
+main()

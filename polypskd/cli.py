@@ -1,0 +1,332 @@
+"""The verbs.
+
+Exit 0: done. 1: a user's fault, told in one line. 2: wrong usage. 3: our fault, with a trace in
+the run's log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polypskd.errors import PolypskdError
+
+if TYPE_CHECKING:
+    from polypskd.config import Config
+    from polypskd.pipeline import Run
+
+app = typer.Typer(
+    name="polypskd",
+    help="Small, calibrated polyp classifiers from clinicians' votes, by Subclass Knowledge "
+    "Distillation. Research use only: not a medical device, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(help="The experiment: a YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. seed=3. Repeatable."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Run folder; runs/<name> if not given.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results of another config.")
+]
+
+
+def _say(result: dict[str, Any], text: str, as_json: bool) -> None:
+    sys.stdout.write((json.dumps(result, ensure_ascii=False) if as_json else text) + "\n")
+
+
+def _work(
+    config: Config,
+    out: Path | None,
+    steps: Callable[[Run], object],
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> Run:
+    """Open the run, lock it, do the steps; a fault of ours leaves its trace in the run's log."""
+    from polypskd.artifacts import lock_run
+    from polypskd.pipeline import open_run
+    from polypskd.terminal import show_progress
+
+    folder = out or Path("runs") / config.name
+    with lock_run(folder), show_progress(quiet) as listen:
+        run = open_run(config, folder, overwrite=overwrite, listen=listen)
+        _guarded(run, steps)
+    return run
+
+
+def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
+    try:
+        steps(run)
+    except (PolypskdError, KeyboardInterrupt):
+        raise
+    except Exception:
+        import traceback
+
+        run.log.tell("run", "failed", trace=traceback.format_exc())
+        raise
+
+
+def _read(path: Path, overrides: list[str] | None) -> Config:
+    from polypskd.config import read_config
+
+    return read_config(path, tuple(overrides or ()))
+
+
+def _result(run: Run) -> tuple[dict[str, Any], str]:
+    """Sum up a finished run."""
+    from polypskd.artifacts import read_json
+
+    numbers = read_json(run.folder / "evaluation.json")
+    html = (run.folder / "report.html").resolve()
+
+    def tell(record: dict[str, Any]) -> str:
+        f1, ece = record["macro_f1"], record["calibration"]
+        after = f" → {ece['after']['ece']['value']:.3f}" if ece.get("after") else ""
+        interval = f" [{f1['low']:.3f}, {f1['high']:.3f}]" if f1["low"] is not None else ""
+        return (
+            f"macro-F1 {f1['value']:.3f}{interval}   ECE {ece['before']['ece']['value']:.3f}{after}"
+        )
+
+    lines = [f"Student  {tell(numbers)}"]
+    if numbers.get("teacher"):
+        lines.append(f"Teacher  {tell(numbers['teacher'])}")
+    lines += [f"Report   {html}", "Research use only: not a medical device, not for diagnosis."]
+    result = {
+        "run": str(run.folder),
+        "report": str(html),
+        "macro_f1": numbers["macro_f1"],
+        "teacher_macro_f1": numbers["teacher"]["macro_f1"] if numbers.get("teacher") else None,
+        "calibration": {
+            when: numbers["calibration"][when] and numbers["calibration"][when]["ece"]
+            for when in ("before", "after")
+        },
+    }
+    return result, "\n".join(lines)
+
+
+@app.command()
+def demo(
+    out: OutOption = None,
+    settings: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw a cohort, train teacher and student on it, and write a report."""
+    from importlib import resources
+
+    import yaml
+
+    from polypskd.config import parse_config
+    from polypskd.pipeline import run_all
+
+    text = resources.files("polypskd").joinpath("demo.yaml").read_text(encoding="utf-8")
+    config = parse_config(yaml.safe_load(text), tuple(settings or ()), where="demo")
+    run = _work(config, out, run_all, overwrite=overwrite, quiet=quiet)
+    _say(*_result(run), as_json)
+
+
+@app.command()
+def init(
+    frames: Annotated[Path | None, typer.Option(help="Folder of image files.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="Table of votes.")] = None,
+    out: Annotated[Path, typer.Option(help="The config to write.")] = Path("polypskd.yaml"),
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Look at your files, recognize the form of the votes, and write a config."""
+    from polypskd.artifacts import write_text
+    from polypskd.cohort.recognition import recognize_votes, write_config
+    from polypskd.errors import ConfigError, OutputError
+
+    if frames is None and votes is None:
+        raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already; give --out another name, or --overwrite")
+    cohort, notes = recognize_votes(frames, votes)
+    write_text(out, write_config(cohort, notes))
+    kind = cohort["votes"]["kind"]
+    lines = [f"Wrote {out}: votes of kind {kind}.", *(() if quiet else notes)]
+    lines.append(f"Order the classes by risk, then: polypskd check {out}")
+    _say({"config": str(out), "votes": kind, "notes": notes}, "\n".join(lines), as_json)
+
+
+@app.command()
+def check(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read everything the config names, every pixel included, and tell every fault."""
+    import tempfile
+
+    from polypskd.pipeline import check as check_cohort
+    from polypskd.summary import describe_cohort
+
+    parsed = _read(config, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = check_cohort(parsed, Path(folder) / "cohort")
+    result, text = describe_cohort(cohort)
+    _say(result, "" if quiet else text, as_json)
+
+
+@app.command()
+def derive(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Derive agreement, subclasses and stages: writes examples.csv."""
+    from polypskd import pipeline
+    from polypskd.artifacts import read_json
+    from polypskd.summary import describe_labels
+
+    run = _work(_read(config, settings), out, pipeline.derive, overwrite=overwrite, quiet=quiet)
+    described = read_json(run.folder / "agreement.json")
+    _say(
+        {"run": str(run.folder), **described},
+        "" if quiet else f"{describe_labels(described)}\nWrote {run.folder / 'examples.csv'}",
+        as_json,
+    )
+
+
+@app.command()
+def teach(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train the teacher and cache its answers."""
+    from polypskd import pipeline
+
+    run = _work(_read(config, settings), out, pipeline.teach, overwrite=overwrite, quiet=quiet)
+    needless = run.config.student.method.kind == "none"
+    text = "The method none has no teacher." if needless else f"Wrote {run.folder / 'targets.npz'}"
+    _say({"run": str(run.folder), "teacher": not needless}, text, as_json)
+
+
+@app.command()
+def distill(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train the student."""
+    from polypskd import pipeline
+
+    run = _work(_read(config, settings), out, pipeline.distill, overwrite=overwrite, quiet=quiet)
+    weights = run.folder / "student.safetensors"
+    _say({"run": str(run.folder), "student": str(weights)}, f"Wrote {weights}", as_json)
+
+
+@app.command()
+def evaluate(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Judge teacher and student on the test split."""
+    from polypskd import pipeline
+    from polypskd.artifacts import read_json
+
+    run = _work(_read(config, settings), out, pipeline.evaluate, overwrite=overwrite, quiet=quiet)
+    path = run.folder / "evaluation.json"
+    _say(read_json(path), f"Wrote {path}", as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, e.g. runs/demo.")],
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write report.html and report.json of a run."""
+    from polypskd import pipeline
+    from polypskd.artifacts import lock_run
+    from polypskd.terminal import show_progress
+
+    with show_progress(quiet) as listen:
+        opened = pipeline.reopen_run(run, listen)
+        with lock_run(run):
+            _guarded(opened, pipeline.report)
+    path = (run / "report.html").resolve()
+    _say({"run": str(run), "report": str(path)}, f"Wrote {path}", as_json)
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Do everything, skipping what is fresh; a killed run goes on where it was."""
+    from polypskd.pipeline import run_all
+
+    done = _work(_read(config, settings), out, run_all, overwrite=overwrite, quiet=quiet)
+    _say(*_result(done), as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the config's JSON schema, for editors."""
+    from polypskd.config import Config
+
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=1) + "\n")
+
+
+@app.command(hidden=True)
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    sys.stdout.write(f"polypskd {installed('polypskd')}\n")
+
+
+def main() -> None:
+    """Run a verb and turn what it raises into an exit code."""
+    try:
+        app()
+    except PolypskdError as error:
+        sys.stderr.write(f"polypskd: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("polypskd: stopped; the same command goes on from here\n")
+        raise SystemExit(130) from None
+    except Exception as error:
+        sys.stderr.write(
+            f"polypskd: internal error ({type(error).__name__}: {error}); this is our fault, "
+            "please report it with the last lines of the run's log.jsonl\n"
+        )
+        raise SystemExit(3) from None

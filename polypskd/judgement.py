@@ -1,0 +1,122 @@
+"""One network of a run, judged: its probabilities, and all numbers on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from polypskd.artifacts import RunLog, write_atomic
+from polypskd.evaluation import Outputs, evaluate, score_information
+from polypskd.models.checkpoint import read_network
+from polypskd.models.networks import count_macs, count_parameters
+from polypskd.models.predict import predict_logits
+from polypskd.training.losses import class_logits
+from polypskd.training.material import Material
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A network's answers and numbers.
+
+    Args:
+        rows: (N,) rows of examples.csv in the validation and test splits.
+        probabilities: (N, K) class probabilities at temperature 1.
+        record: the numbers, as in evaluation.json.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    record: dict[str, Any]
+
+
+def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Judged:
+    """Evaluate a stored network on the test split, its temperature fitted on validation.
+
+    Args:
+        material: examples and pixels.
+        path: its weights.
+        verb: the verb that makes them.
+        log: told how far it is.
+    """
+    stored = read_network(path, verb)
+    # Counted before the network moves: a counter on the CPU needs it there.
+    macs = count_macs(stored.network, stored.size)
+    stored.network.to(material.device)
+    class_of = torch.tensor(stored.class_of)
+
+    def answer(split: str) -> tuple[Outputs, NDArray[np.float64]]:
+        rows = material.rows(split)
+        logits = torch.from_numpy(
+            predict_logits(
+                stored.network,
+                material.store.pixels[rows],
+                device=material.device,
+                progress=lambda done, total: log.progress("evaluate", done, total),
+            )
+        ).double()
+        outputs = Outputs(
+            class_logits=class_logits(logits, class_of).numpy(),
+            labels=material.classes(rows),
+            patients=material.examples.patient_id[rows],
+            levels=_level_names(material, rows),
+            split=split,
+        )
+        return outputs, logits.softmax(1).numpy()
+
+    validation, _ = answer("val")
+    test, _ = answer("test")
+    _, subclass_probabilities = answer("train")
+    config = material.config
+    result = evaluate(
+        test,
+        validation=validation,
+        classes=stored.classes,
+        settings=config.evaluation,
+        seed=config.seed,
+    )
+    train = material.rows("train")
+    by_class = stored.subclasses == stored.classes
+    truth = material.classes(train) if by_class else material.subclasses(train)
+    record = result.to_dict() | {
+        "information": score_information(
+            truth, subclass_probabilities, np.array(stored.class_of, dtype=np.int64)
+        ),
+        "model": {
+            "network": stored.config.kind,
+            "parameters": count_parameters(stored.network),
+            "macs": macs,
+            "size_bytes": path.stat().st_size,
+        },
+    }
+    both = np.concatenate([validation.class_logits, test.class_logits])
+    probabilities = torch.from_numpy(both).softmax(1).numpy()
+    rows = np.concatenate([material.rows("val"), material.rows("test")])
+    return Judged(rows, probabilities, record)
+
+
+def _level_names(material: Material, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Name each frame's level as its subclass does: ``adenoma/hard`` is at level ``hard``."""
+    names = [str(name).rpartition("/")[2] for name in material.examples.subclass[rows]]
+    return np.array(names, dtype=np.str_)
+
+
+def write_predictions(path: Path, material: Material, judged: Judged) -> None:
+    """Write frame_id, patient_id, split, consensus, p_<class>..., predicted; atomically."""
+    examples, rows = material.examples, judged.rows
+    classes = np.array(material.scheme.classes)
+    columns: dict[str, Any] = {
+        "frame_id": examples.frame_id[rows],
+        "patient_id": examples.patient_id[rows],
+        "split": examples.split[rows],
+        "consensus": examples.consensus[rows],
+    }
+    columns |= {f"p_{name}": judged.probabilities[:, k] for k, name in enumerate(classes)}
+    columns["predicted"] = classes[judged.probabilities.argmax(1)]
+    frame = pl.DataFrame({name: pl.Series(name, values) for name, values in columns.items()})
+    write_atomic(path, lambda temporary: frame.write_csv(temporary, float_precision=6))

@@ -1,0 +1,95 @@
+"""What a person sees while a run is at work: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Event = dict[str, Any]
+TITLES = {
+    "derive": "Labels from votes",
+    "decode": "Decoding frames",
+    "teacher": "Training the teacher",
+    "targets": "Caching its answers",
+    "student": "Training the student",
+    "evaluate": "Evaluating",
+    "report": "Writing the report",
+}
+
+
+def describe_event(event: Event) -> str | None:
+    """Put an event in one plain line; None for those that need no line.
+
+    >>> describe_event({"step": "report", "event": "start"})
+    'Writing the report'
+    """
+    title = TITLES.get(event["step"], event["step"])
+    match event["event"]:
+        case "start":
+            return title
+        case "fresh":
+            return f"{title}: unchanged, skipped"
+        case "resumed":
+            return f"{title}: continued after epoch {event['epoch']}"
+        case "epoch":
+            return (
+                f"{title}: epoch {event['epoch']}/{event['epochs']}  "
+                f"loss {event['train_loss']:.3f}  val loss {event['val_loss']:.3f}  "
+                f"val macro-F1 {event['val_macro_f1']:.3f}"
+            )
+        case _:
+            return None
+
+
+@contextlib.contextmanager
+def show_progress(quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Give a listener for a run's log; everything goes to standard error."""
+    if quiet:
+        yield lambda event: None
+    elif not sys.stderr.isatty():
+
+        def line(event: Event) -> None:
+            text = describe_event(event)
+            if text:
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+
+        yield line
+    else:
+        with _bars() as listen:
+            yield listen
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def listen(event: Event) -> None:
+            step = event["step"]
+            if step not in tasks:
+                tasks[step] = progress.add_task(TITLES.get(step, step), total=None, note="")
+            match event["event"]:
+                case "progress":
+                    progress.update(tasks[step], completed=event["done"], total=event["total"])
+                case "epoch":
+                    note = f"epoch {event['epoch']} val F1 {event['val_macro_f1']:.3f}"
+                    progress.update(tasks[step], note=note)
+                case "done":
+                    progress.update(tasks[step], total=1, completed=1)
+                case "fresh":
+                    progress.update(tasks[step], total=1, completed=1, note="unchanged")
+
+        yield listen
