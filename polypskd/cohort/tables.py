@@ -17,6 +17,7 @@ import polars as pl
 from polypskd.errors import CohortError, Fault
 
 ROW = "\0row"  # no column of a file can have this name
+FRAME = "\0frame"  # the id of the frame that a row is about
 SEPARATORS = ",;\t|"
 TOLD = (
     1000  # rows with one kind of fault told one by one; more than these are one fault of the file

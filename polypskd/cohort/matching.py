@@ -1,0 +1,77 @@
+"""Which frame a table's cell means: its path, or any shorter name that is unique."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from polypskd.cohort.tables import ROW, Table, tell_rows
+from polypskd.errors import Fault
+
+WAYS = (
+    str,
+    lambda path: str(path.with_suffix("")),
+    lambda path: path.name,
+    lambda path: path.stem,
+)
+
+
+class Matcher:
+    """Finds frames by path, path without suffix, file name, or file name without suffix.
+
+    Args:
+        frames: ids of the frames that exist; None where every name stands for itself.
+    """
+
+    def __init__(self, frames: list[str] | None) -> None:
+        self.frames = frames
+
+    def match(
+        self, table: Table, given: pl.DataFrame, *, strict: bool = True
+    ) -> tuple[pl.DataFrame, list[Fault]]:
+        r"""Join the names of a table to frames.
+
+        Args:
+            table: for its name.
+            given: unique names ``\0given`` and the first `ROW` of each.
+            strict: whether a name without an image is a fault.
+
+        Returns:
+            Columns ``\0given`` and ``frame`` of the names that were found, and the faults.
+        """
+        if self.frames is None:
+            return given.select("\0given", frame=pl.col("\0given")), []
+        clean = pl.col("\0given").str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
+        left = given.with_columns(name=clean)
+        found: list[pl.DataFrame] = []
+        faults: list[Fault] = []
+        paths = [PurePosixPath(frame) for frame in self.frames]
+        for way in WAYS:
+            if left.is_empty():
+                break
+            keys = pl.DataFrame(
+                {"name": [way(path) for path in paths], "frame": self.frames},
+                schema={"name": pl.String, "frame": pl.String},
+            )
+            keys = keys.group_by("name").agg(pl.len().alias("n"), pl.col("frame").min())
+            hits = left.join(keys, on="name", how="inner")
+            many = hits.filter(pl.col("n") > 1).select(ROW, value=pl.col("\0given"))
+            faults += tell_rows(table, many, "several images match", "give the path below the root")
+            found.append(hits.filter(pl.col("n") == 1).select("\0given", ROW, "frame"))
+            left = left.join(keys, on="name", how="anti")
+        if strict:
+            lost = left.select(ROW, value=pl.col("\0given"), frame=pl.col("\0given"))
+            faults += tell_rows(
+                table, lost, "no image for frame", "add the image or take the row out"
+            )
+        named = pl.concat(found).sort(ROW) if found else left.select("\0given", ROW, frame="name")
+        twice = named.filter(pl.col("frame").is_duplicated() & ~pl.col("frame").is_first_distinct())
+        faults += tell_rows(
+            table,
+            twice.select(ROW, "frame", value=pl.col("\0given")),
+            "a second name for an image that has one already:",
+            "use one name a frame",
+        )
+        named = named.filter(pl.col("frame").is_first_distinct())
+        return named.select("\0given", "frame"), faults
