@@ -319,7 +319,7 @@ class Augment(Section):
     color: Annotated[float, Field(ge=0, le=1)] = (
         0.2  # brightness, contrast, saturation; hue a tenth
     )
-    flip: bool = True
+    flip: Literal["none", "horizontal", "both"] = "both"
     rotate: Annotated[float, Field(ge=0, le=180)] = 30.0  # degrees
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.15
     blur: Annotated[float, Field(ge=0, le=1)] = 0.1  # probability
@@ -487,7 +487,8 @@ def parse_config(
         ConfigError: with every key that does not fit, one a line.
     """
     raw = copy.deepcopy(raw)
-    replaced = [section for override in overrides if (section := _apply(raw, override))]
+    defaults = _defaults(raw) if overrides else {}
+    replaced = [s for override in overrides if (s := _apply(raw, override, defaults))]
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -500,7 +501,15 @@ def parse_config(
     return Config.model_validate(dumped)
 
 
-def _apply(raw: dict[str, Any], override: str) -> str | None:
+def _defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """Give every section with its defaults; nothing if the file itself is not valid yet."""
+    try:
+        return Config.model_validate(raw).model_dump()
+    except ValidationError:
+        return {}
+
+
+def _apply(raw: dict[str, Any], override: str, defaults: dict[str, Any]) -> str | None:
     """Set one value in place; return the section's path if its kind was replaced."""
     key, sep, text = override.partition("=")
     if not sep or not key:
@@ -512,7 +521,9 @@ def _apply(raw: dict[str, Any], override: str) -> str | None:
     *parents, last = key.split(".")
     section = raw
     for parent in parents:
-        below = section.setdefault(parent, {})
+        defaults = defaults.get(parent) or {} if isinstance(defaults, dict) else {}
+        # A section that the file leaves out is the default one, kind included.
+        below = section.setdefault(parent, copy.deepcopy(defaults))
         if not isinstance(below, dict):
             raise ConfigError(f"--set {override}: {parent!r} is not a section")
         section = below

@@ -80,7 +80,7 @@ def _bars() -> Iterator[Callable[[Event], None]]:
         def listen(event: Event) -> None:
             step = event["step"]
             if step not in tasks:
-                tasks[step] = progress.add_task(TITLES.get(step, step), total=None, note="")
+                tasks[step] = progress.add_task(str(TITLES.get(step, step)), total=None, note="")
             match event["event"]:
                 case "progress":
                     progress.update(tasks[step], completed=event["done"], total=event["total"])

@@ -195,7 +195,8 @@ def draw_surface(
     contrast = 1 - 0.55 * difficulty
     crisp = contrast * (0.75 + 0.3 * smooth_noise(rng, side, 4))  # worn away in places
     flat = np.asarray(tint[cover > 0.5].mean(axis=0))
-    color = 1 + (flat - 1) * contrast * rng.uniform(0.5, 1.15)
+    color = 1 + (flat - 1) * contrast * rng.uniform(0.2, 1.1)
+    color = color * (1 + rng.normal(0, (0.03, 0.06, 0.06)))  # no two lesions have one color
     color = color * (1 + (tint / flat - 1) * np.clip(crisp, 0.1, 1.1)[..., None])
 
     lobes = 0.16 * smooth_noise(rng, side, 6)

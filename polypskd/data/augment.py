@@ -28,8 +28,10 @@ THREADS = 2
 def build_transform(config: Augment) -> albumentations.Compose:
     """Build the random transform of a config; strengths of 0 leave a transform out."""
     steps: list[albumentations.BasicTransform] = []
-    if config.flip:
-        steps += [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
+    if config.flip != "none":
+        steps.append(albumentations.HorizontalFlip(p=0.5))
+    if config.flip == "both":
+        steps.append(albumentations.VerticalFlip(p=0.5))
     if config.rotate or config.scale:
         steps.append(
             albumentations.Affine(

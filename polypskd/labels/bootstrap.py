@@ -23,6 +23,23 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class Draws:
+    """How to resample a cohort.
+
+    Args:
+        patient: (N,) patient index of each frame; None: frames are the units.
+        resamples: how often.
+        seed: of the draws.
+        confidence: of the intervals, in (0, 1).
+    """
+
+    patient: Ints | None
+    resamples: int
+    seed: int
+    confidence: float
+
+
 def resample_sums(
     sums: NDArray[Any], size: Ints, *, resamples: int, seed: int
 ) -> NDArray[np.float64]:

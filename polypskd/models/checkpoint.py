@@ -95,6 +95,7 @@ def load_pretrained(network: nn.Module, path: Path) -> int:
         ArtifactError: the file is missing, not weights, or fits less than half of the network.
     """
     try:
+        state: Any
         if path.suffix == ".safetensors":
             state = load_file(path)
         else:
