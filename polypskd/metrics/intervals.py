@@ -1,0 +1,231 @@
+"""Intervals: the bootstrap by patient, and Wilson's.
+
+Frames of one patient resemble one another, so patients are resampled, never frames. A resample is
+a row of counts, one a patient; a metric that is a function of sums over patients is then one
+matrix product for all resamples. Row 0 counts every patient once: it carries the point values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Counts = NDArray[np.uint16]
+
+CELLS = 2**21  # weights held at a time as floats: 16 MiB
+MOSTLY = 0.5  # an interval needs this share of resamples in which the metric is defined
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its confidence interval; nan where undefined.
+
+    Args:
+        value: the point value.
+        low: lower bound.
+        high: upper bound.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Give value, low and high, with None for what is undefined.
+
+        >>> Interval(0.5, float("nan"), 1.0).to_dict()
+        {'value': 0.5, 'low': None, 'high': 1.0}
+        """
+        return {name: number(getattr(self, name)) for name in ("value", "low", "high")}
+
+
+def number(value: float) -> float | None:
+    """Give a plain float, or None where it is nan or infinite, as JSON wants it.
+
+    >>> number(np.float64(0.25)), number(float("nan"))
+    (0.25, None)
+    """
+    return float(value) if math.isfinite(value) else None
+
+
+def _row_chunks(rows: int, width: int) -> Iterator[slice]:
+    step = max(1, CELLS // max(1, width))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def patient_weights(patients: NDArray[np.generic], resamples: int, seed: int) -> Counts:
+    """Draw how often each patient stands in each bootstrap resample.
+
+    Args:
+        patients: (N,) patient of each frame; P of them are distinct.
+        resamples: R, at least 0.
+        seed: of the generator; the draws depend on it, on P and on R only.
+
+    Returns:
+        (R, P) multinomial counts, each row summing to P; columns in the sorted order of patients.
+
+    Reference:
+        Field & Welsh 2007, J. R. Stat. Soc. B 69:369: the cluster bootstrap.
+
+    >>> patient_weights(np.array(["a", "a", "b"]), 4, seed=1).sum(axis=1).tolist()
+    [2, 2, 2, 2]
+    """
+    count = len(np.unique(patients))
+    weights = np.zeros((resamples, count), dtype=np.uint16)
+    generator = np.random.default_rng(seed)
+    for rows in _row_chunks(resamples, count):
+        size = rows.stop - rows.start
+        drawn = generator.integers(count, size=(size, count)) if count else np.zeros((size, 0))
+        flat = (drawn + np.arange(size)[:, None] * count).astype(np.int64).ravel()
+        weights[rows] = np.bincount(flat, minlength=size * count).reshape(size, count)
+    return weights
+
+
+def patient_sums(values: Floats, index: Ints, patients: int) -> Floats:
+    """Sum the values of the frames of each patient.
+
+    Args:
+        values: (N, ...).
+        index: (N,) patient index of each frame, in [0, P).
+        patients: P.
+
+    Returns:
+        (P, ...).
+
+    >>> patient_sums(np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1]), 2).tolist()
+    [2.0, 5.0]
+    """
+    sums = np.zeros((patients, *values.shape[1:]))
+    np.add.at(sums, index, values)
+    return sums
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """A cohort's frames, ready to be resampled by patient.
+
+    Args:
+        index: (N,) patient index of each frame.
+        weights: (R, P) as from `patient_weights`.
+    """
+
+    index: Ints
+    weights: Counts
+
+    @classmethod
+    def draw(cls, patients: NDArray[np.generic], resamples: int, seed: int) -> Resampling:
+        """Draw R resamples of the patients (N,)."""
+        index = np.unique(patients, return_inverse=True)[1].astype(np.int64)
+        return cls(index, patient_weights(patients, resamples, seed))
+
+    def sums(self, values: Floats) -> Floats:
+        """Sum values of frames, (N, ...), over the cohort and over each resample: (1 + R, ...).
+
+        >>> sample = Resampling(np.array([0, 0, 1]), np.array([[2, 0]], dtype=np.uint16))
+        >>> sample.sums(np.array([1.0, 2.0, 4.0])).tolist()
+        [7.0, 6.0]
+        """
+        table = patient_sums(
+            values.reshape(len(values), math.prod(values.shape[1:])),
+            self.index,
+            self.weights.shape[1],
+        )
+        total = self._apply(lambda weights: weights @ table, width=table.shape[1])
+        return total.reshape(-1, *values.shape[1:])
+
+    def apply(self, statistic: Callable[[Floats], Floats]) -> Floats:
+        """Call `statistic` with weights of frames, (r, N), a chunk at a time: (1 + R, ...).
+
+        >>> sample = Resampling(np.array([0, 0, 1]), np.array([[2, 0]], dtype=np.uint16))
+        >>> sample.apply(lambda weights: weights).tolist()
+        [[1.0, 1.0, 1.0], [2.0, 2.0, 0.0]]
+        """
+        return self._apply(lambda weights: statistic(weights[:, self.index]), len(self.index))
+
+    def _apply(self, statistic: Callable[[Floats], Floats], width: int) -> Floats:
+        resamples, patients = self.weights.shape
+        parts = [statistic(np.ones((1, patients)))]
+        for rows in _row_chunks(resamples, max(width, patients)):
+            parts.append(statistic(self.weights[rows].astype(np.float64)))
+        return np.concatenate(parts)
+
+
+def percentile_interval(samples: Floats, confidence: float = 0.95) -> Interval:
+    """Turn bootstrap values into a percentile interval.
+
+    Resamples in which the metric is undefined (nan) are left out; if they are more than half,
+    there is no interval.
+
+    Args:
+        samples: (1 + R,) the point value, then one value a resample.
+        confidence: in (0, 1).
+
+    Reference:
+        Efron & Tibshirani 1993, chapter 13.
+
+    >>> percentile_interval(np.array([2.0, *range(5)]), 0.5)
+    Interval(value=2.0, low=1.0, high=3.0)
+    """
+    value, low, high = float(samples[0]), math.nan, math.nan
+    drawn = samples[1:]
+    defined = drawn[np.isfinite(drawn)]
+    if math.isfinite(value) and len(defined) and len(defined) >= MOSTLY * len(drawn):
+        tail = (1 - confidence) / 2
+        low, high = (float(bound) for bound in np.quantile(defined, [tail, 1 - tail]))
+    return Interval(value, low, high)
+
+
+def pivotal_interval(samples: Floats, confidence: float = 0.95) -> Interval:
+    """Turn bootstrap values of a non-negative, upward-biased metric into an interval.
+
+    A calibration error is a sum of absolute values: resampling adds noise and thus adds error, as
+    sampling did already, and a percentile interval would lie above the point value. The pivotal
+    (basic) interval mirrors the resamples about the value, which takes the bias off again.
+
+    Args:
+        samples: (1 + R,) the point value, then one value a resample; at least 0.
+        confidence: in (0, 1).
+
+    Reference:
+        Davison & Hinkley 1997, eq. 5.6: [2 v - q(1 - a/2), 2 v - q(a/2)], here cut at 0 and
+        widened to hold v.
+
+    >>> pivotal_interval(np.array([0.5, 0.5, 0.625, 0.75]), 0.5)
+    Interval(value=0.5, low=0.3125, high=0.5)
+    """
+    mirror = percentile_interval(samples, confidence)
+    value = mirror.value
+    low, high = 2 * value - mirror.high, 2 * value - mirror.low
+    return Interval(value, max(0.0, min(low, value)), max(high, value))
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Bound a proportion of independent trials.
+
+    Args:
+        successes: from 0 to `trials`.
+        trials: at least 0; with 0, all is nan.
+        confidence: in (0, 1).
+
+    Reference:
+        Wilson 1927: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n).
+
+    >>> interval = wilson_interval(9, 10)
+    >>> round(interval.low, 4), round(interval.high, 4)
+    (0.5958, 0.9821)
+    """
+    if trials == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    share = successes / trials
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return Interval(share, max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
