@@ -81,9 +81,9 @@ def read_targets(path: Path, *, key: str) -> Targets:
     if not path.exists():
         raise ArtifactError(f"{path}: missing; `polypskd teach CONFIG` makes it")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             logits, found = archive["logits"], str(archive["fingerprint"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         raise ArtifactError(f"{path}: damaged; `polypskd teach CONFIG` makes it anew") from None
     if found != key:
         raise ArtifactError(

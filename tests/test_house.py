@@ -1,0 +1,81 @@
+"""The walls of the house: floors, foreign rooms, start-up."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "polypskd"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS = {
+    "albumentations": {"data/augment.py"},
+    "monai": {"models/networks.py"},
+    "pydicom": {"cohort/dicom.py"},
+    "sklearn": {"cohort/splits.py", "metrics/"},
+    "typer": {"cli.py"},
+    "matplotlib": {"reporting/"},
+    "jinja2": {"reporting/"},
+    "rich": {"terminal.py"},
+    "safetensors": {"models/checkpoint.py"},
+}
+BANNED = {"torchvision", "timm", "requests", "urllib", "socket", "http", "pickle"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_each_foreign_package_stays_in_its_room(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    for package, rooms in ROOMS.items():
+        if package in imports(path):
+            assert any(name.startswith(room) for room in rooms), package
+    assert not imports(path) & BANNED
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    names = {path.stem for path in FILES}
+    assert not names & {"utils", "helpers", "common", "base", "misc"}
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+HEAVY = {"torch", "monai", "albumentations", "sklearn", "statsmodels", "pandas", "matplotlib"}
+
+
+def test_help_loads_nothing_heavy():
+    assert not loaded_by("import polypskd.cli") & (HEAVY | {"polars", "pydantic", "cv2", "numpy"})
+
+
+def test_below_the_torch_line_nothing_heavy_is_loaded():
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in FILES
+        if path.relative_to(PACKAGE).parts[0] in {"cohort", "labels", "metrics"}
+        or path.name in {"config.py", "artifacts.py", "errors.py", "pipeline.py", "summary.py"}
+    ]
+    assert not loaded_by(f"import {', '.join(modules)}") & {"torch", "monai", "albumentations"}
+
+
+def test_the_readmes_test_command_is_the_one_that_ci_calls():
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if "make check" in line]
+    assert "    pip install -e '.[dev]' && make check" in lines
