@@ -108,7 +108,7 @@ def _place(features: Floats, n_classes: int, shares: Floats, seed: int) -> Ints 
         place, rest = _deal(group, shares, rng)
         held = np.stack([features[place == s].sum(0) for s in range(len(shares))])
         _fill(features, n_classes, target, (place, rest, held), rng)
-        placed += len(rest) + 1
+        placed += len(rest) + len(group) // 10 + 1
         if not ((held[:, :n_classes] > 0) | (features[:, :n_classes].sum(0) == 0)).all():
             continue
         cost = float(((held - target) ** 2 / target).sum())

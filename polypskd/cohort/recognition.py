@@ -1,0 +1,257 @@
+"""A first config from what lies there: which form of votes, which columns, which classes.
+
+A guess, told as one: every choice comes with a note that its reader can check.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+import yaml
+
+from polypskd.cohort.frames import list_frames
+from polypskd.cohort.tables import Table, read_table
+from polypskd.config import ColumnSplit, VotesTable
+from polypskd.errors import ConfigError
+
+Section = dict[str, Any]
+
+FRAME = re.compile(r"frame|image|file|lesion|picture|polyp.?id", re.I)
+ANNOTATOR = re.compile(
+    r"annotator|rater|reader|expert|doctor|physician|endoscopist|labell?er", re.I
+)
+VOTE = re.compile(r"vote|label|class|diagnosis|opinion|annotation|answer", re.I)
+PATIENT = re.compile(r"patient|subject|participant", re.I)
+SPLIT = re.compile(r"split|partition|subset|set|fold", re.I)
+# Columns that tell what is true, or what the others agreed on, are nobody's vote.
+REFERENCE = re.compile(
+    r"truth|histolog|patholog|consensus|agreement|majority|reference|gold|final|true|\blabels?\b|set",
+    re.I,
+)
+SELECTED = re.compile(r"selected (.+?) \(out of (\d+)\)", re.I)  # as in MHIST
+MISSING = VotesTable.model_fields["missing"].default
+MOST_CLASSES = 50
+
+
+@dataclass
+class _Guess:
+    table: Table
+    frame: str
+    votes: Section = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def values(self, *columns: str) -> list[str]:
+        cells = pl.concat([self.table.cells[name].alias("value") for name in columns])
+        return sorted(set(cells) - set(MISSING))
+
+
+def recognize_votes(frames: Path | None, votes: Path | None) -> tuple[Section, list[str]]:
+    """Guess the section ``cohort`` of a config.
+
+    Args:
+        frames: folder of the frames, if there is one.
+        votes: table of votes; without one, the folders' names are the votes.
+
+    Returns:
+        The section as in YAML, and notes on what was guessed and why.
+
+    Raises:
+        CohortError: the folder or table cannot be read.
+        ConfigError: no known form of votes fits.
+    """
+    root: Section = {"kind": "none"}
+    listed: list[str] = []
+    if frames is not None:
+        root = {"kind": "image_folder", "root": frames.as_posix()}
+        listed, _ = list_frames(frames)
+    if votes is None:
+        classes = sorted({PurePosixPath(name).parent.name for name in listed} - {""})
+        if len(classes) < 2:
+            raise ConfigError("give --votes FILE, or a folder of frames with one folder a class")
+        note = f"votes: no table given, so the {len(classes)} folders' names are the classes"
+        return {"frames": root, "votes": {"kind": "folders"}, "classes": classes}, [note]
+    table = read_table(votes)
+    guess = _Guess(table, _find_frame(table, listed))
+    recognized = any(
+        recognize(guess)
+        for recognize in (_as_selected, _as_counts, _as_long, _as_wide, _as_subclass)
+    )
+    if not recognized or len(guess.classes) < 2:
+        columns = ", ".join(table.columns)
+        raise ConfigError(
+            f"{votes}: no known form of votes; its columns are: {columns}; "
+            "annotations/README.md shows the forms"
+        )
+    kind = guess.votes.pop("kind")
+    form: Section = {"kind": kind, "path": votes.as_posix(), "frame": guess.frame} | guess.votes
+    section: Section = {"frames": root, "votes": form, "classes": guess.classes}
+    return section | _find_columns(guess), guess.notes
+
+
+def write_config(cohort: Section, notes: list[str], name: str = "my-cohort") -> str:
+    """Write a commented YAML config.
+
+    Args:
+        cohort: from `recognize_votes`.
+        notes: from `recognize_votes`.
+        name: of the experiment; names the run's folder.
+    """
+    lines = ["# Guessed by `polypskd init`; check every line. `polypskd check` reads it.", "#"]
+    lines += [f"# - {' '.join(note.split())}" for note in notes]
+    text = yaml.safe_dump({"name": name, "seed": 17}, sort_keys=False, allow_unicode=True)
+    lines += ["", *text.splitlines(), "cohort:"]
+    body = yaml.safe_dump(cohort, sort_keys=False, allow_unicode=True, width=90)
+    comments = {
+        "frames:": "what is looked at; paths are relative to this file",
+        "votes:": "who saw what; annotations/README.md shows every form",
+        "classes:": "alphabetical: REORDER from lowest to highest clinical risk (ties go up)",
+        "patients:": "frames of one patient never stand in two splits",
+        "split:": "train, val and test",
+    }
+    for line in body.splitlines():
+        comment = comments.get(line.split(" ")[0])
+        lines += [f"  # {comment}"] if comment else []
+        lines.append(f"  {line}")
+    if "patients" not in cohort:
+        lines += [
+            "  # Patients are unknown, so one may stand in two splits. If the names tell, give them:",
+            "  # patients: {kind: pattern, pattern: '(patient[0-9]+)_'}   # from the frame's name",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _find_frame(table: Table, listed: list[str]) -> str:
+    """Pick the column that names frames: by the files that exist, else by its name."""
+    if listed:
+        paths = [PurePosixPath(name) for name in listed]
+        known = {key for path in paths for key in (str(path), path.name, path.stem)}
+        hits = {name: table.cells[name].is_in(list(known)).sum() for name in table.columns}
+        best = max(hits, key=lambda name: hits[name])
+        if hits[best]:
+            return best
+    named = [name for name in table.columns if FRAME.search(name)]
+    distinct = {name: table.cells[name].n_unique() for name in table.columns}
+    return max(named or table.columns, key=lambda name: distinct[name])
+
+
+def _is_count(table: Table, name: str) -> bool:
+    cells = table.cells[name].filter(~table.cells[name].is_in(MISSING))
+    return len(cells) > 0 and bool(cells.str.contains(r"^\d+(\.0*)?$").all())
+
+
+def _as_selected(guess: _Guess) -> bool:
+    for name in guess.table.columns:
+        found = SELECTED.search(name)
+        if not found or not _is_count(guess.table, name):
+            continue
+        for other in guess.table.columns:
+            values = guess.values(other)
+            if len(values) == 2 and found[1] in values:
+                guess.classes = values
+                guess.votes = {
+                    "kind": "counts",
+                    "votes_for": found[1],
+                    "column": name,
+                    "out_of": int(found[2]),
+                }
+                guess.notes.append(f"votes: {name!r} counts the votes for {found[1]}")
+                return True
+    return False
+
+
+def _as_counts(guess: _Guess) -> bool:
+    for prefix in ("votes_", "n_votes_", "n_", "count_"):
+        columns = [
+            name
+            for name in guess.table.columns
+            if name.startswith(prefix) and name != prefix and _is_count(guess.table, name)
+        ]
+        if len(columns) >= 2:
+            guess.classes = sorted(name.removeprefix(prefix) for name in columns)
+            guess.votes = {"kind": "counts", "prefix": prefix}
+            guess.notes.append(f"votes: {len(columns)} columns {prefix}<class> count votes")
+            return True
+    return False
+
+
+def _as_long(guess: _Guess) -> bool:
+    cells = guess.table.cells
+    if cells[guess.frame].n_unique() == len(cells):
+        return False
+    others = [name for name in guess.table.columns if name != guess.frame]
+    people = [name for name in others if ANNOTATOR.search(name)]
+    votes = [name for name in others if VOTE.search(name) and name not in people[:1]]
+    if not people or not votes:
+        return False
+    guess.classes = guess.values(votes[0])
+    guess.votes = {"kind": "long", "annotator": people[0], "vote": votes[0]}
+    guess.notes.append(f"votes: one row a vote, of {people[0]!r}, in {votes[0]!r}")
+    return len(guess.classes) <= MOST_CLASSES
+
+
+def _words_columns(guess: _Guess) -> dict[str, set[str]]:
+    """Columns whose few values may be votes."""
+    found = {}
+    for name in guess.table.columns:
+        values = set(guess.values(name))
+        few = 1 <= len(values) <= min(MOST_CLASSES, max(2, len(guess.table.cells) // 2))
+        if few and name != guess.frame and not (PATIENT.search(name) or REFERENCE.search(name)):
+            found[name] = values
+    return found
+
+
+def _as_wide(guess: _Guess) -> bool:
+    columns = _words_columns(guess)
+    alike: list[str] = []
+    for values in columns.values():
+        group = [
+            name
+            for name, other in columns.items()
+            if 2 * len(values & other) > min(len(values), len(other))
+        ]
+        alike = max(alike, group, key=len)
+    if len(alike) < 2:
+        return False
+    guess.classes = guess.values(*alike)
+    guess.votes = {"kind": "wide", "annotators": alike}
+    guess.notes.append(f"votes: the {len(alike)} columns {', '.join(alike)} share their values")
+    left = [name for name in guess.table.columns if REFERENCE.search(name)]
+    if left:
+        guess.notes.append(f"not taken for annotators, by their names: {', '.join(left)}")
+    return True
+
+
+def _as_subclass(guess: _Guess) -> bool:
+    columns = [name for name, values in _words_columns(guess).items() if len(values) > 1]
+    columns = [name for name in columns if not SPLIT.search(name)]
+    named = [name for name in columns if re.search(r"class|type|diagnos", name, re.I)] or columns
+    if not named:
+        return False
+    guess.classes = guess.values(named[0])
+    guess.votes = {"kind": "subclass", "column": named[0]}
+    guess.notes.append(f"votes: {named[0]!r} holds one known class a frame; see also cohort.merge")
+    return True
+
+
+def _find_columns(guess: _Guess) -> Section:
+    """Find patients and a given split."""
+    section: Section = {}
+    for name in guess.table.columns:
+        if "patients" not in section and PATIENT.search(name) and name != guess.frame:
+            section["patients"] = {"kind": "column", "column": name}
+            guess.notes.append(f"patients: column {name!r}")
+        if "split" in section or not SPLIT.search(name):
+            continue
+        given = ColumnSplit(column=name)
+        values = set(guess.values(name))
+        if values <= {*given.train, *given.val_names, *given.test} and len(values) > 1:
+            section["split"] = {"kind": "column", "column": name}
+            if not values & set(given.val_names):
+                section["split"]["val"] = 0.15
+            guess.notes.append(f"split: column {name!r} with {', '.join(sorted(values))}")
+    return section
