@@ -1,0 +1,108 @@
+"""What stands in a table's cell: numbers, intervals, dashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to print: the first cell of each row is its heading.
+
+    Args:
+        caption: one sentence above the table.
+        head: C column headings.
+        rows: R rows of C cells; a cell that is DASH is shown as "not defined".
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def format_number(value: Any, digits: int = 3) -> str:
+    """Print one value: counts with commas, other numbers with `digits` decimals, None as a dash.
+
+    >>> format_number(12345), format_number(-0.25), format_number(None), format_number(True)
+    ('12,345', '−0.250', '–', 'yes')
+    """
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}".replace("-", "−")
+    return str(value)
+
+
+def point(value: Any) -> Any:
+    """Take the estimate out of ``{value, low, high}``; a bare number is its own estimate.
+
+    >>> point({"value": 0.5, "low": 0.4, "high": 0.6}), point(0.5), point(None)
+    (0.5, 0.5, None)
+    """
+    return value.get("value") if isinstance(value, Mapping) else value
+
+
+def format_estimate(value: Any, digits: int = 3) -> str:
+    """Print an estimate, with its interval where it has one.
+
+    >>> format_estimate({"value": 0.8, "low": 0.7, "high": 0.9})
+    '0.800 (0.700 to 0.900)'
+    >>> format_estimate({"value": 0.8, "low": None, "high": None})
+    '0.800'
+    """
+    text = format_number(point(value), digits)
+    if not isinstance(value, Mapping) or text == DASH:
+        return text
+    low, high = value.get("low"), value.get("high")
+    if low is None or high is None:
+        return text
+    return f"{text} ({format_number(low, digits)} to {format_number(high, digits)})"
+
+
+def pick(tree: Any, *keys: str) -> Any:
+    """Walk down nested mappings; None where a step is absent or null.
+
+    >>> pick({"a": {"b": 1}}, "a", "b"), pick({"a": None}, "a", "b")
+    (1, None)
+    """
+    for key in keys:
+        if not isinstance(tree, Mapping):
+            return None
+        tree = tree.get(key)
+    return tree
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the leaves of a JSON-like tree as (dotted key, text).
+
+    >>> list(flatten({"a": {"b": 1}, "c": ["x", "y"]}))
+    [('a.b', '1'), ('c', 'x, y')]
+    """
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(tree, Sequence) and not isinstance(tree, str):
+        if any(isinstance(item, Mapping) for item in tree):
+            for index, item in enumerate(tree):
+                yield from flatten(item, f"{prefix}.{index + 1}")
+        else:
+            yield prefix, ", ".join(_plain(item) for item in tree)
+    else:
+        yield prefix, _plain(tree)
+
+
+def _plain(value: Any) -> str:
+    """A setting as it stands in its file: no rounding, no commas."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,148 @@
+"""What every figure shares: one size of text, one palette, one way into the page.
+
+Each picture is narrow, so that its text stays legible on a phone; the page sets them side by side
+where there is room. SVG text stays text, drawn in the viewer's own fonts.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context, rcdefaults, rcParams
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+# Okabe & Ito 2008, told apart by colour-blind readers; yellow last, it is faint on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+DASHES = ("-", "--", "-.", ":")
+STUDENT, TEACHER, FAINT, INK = PALETTE[0], PALETTE[1], "#BBBBBB", "#222222"
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "polypskd",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "text.parse_math": False,  # a class may be named $x$
+    "lines.linewidth": 1.6,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure ready for the page.
+
+    Args:
+        source: a data URI.
+        alt: what it shows, in words.
+        caption: one sentence that says what to read off.
+        wide: takes the page's whole width.
+    """
+
+    source: str
+    alt: str
+    caption: str
+    wide: bool = False
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in the report's style, whatever the user's matplotlibrc says."""
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()
+        rcParams.update(STYLE)  # type: ignore[arg-type]
+        # The viewer's fonts draw the text; a glyph that only ours lack is no fault.
+        warnings.filterwarnings("ignore", message=".*missing from.*font")
+        yield
+
+
+def new_axes(width: float = 4.2, height: float = 3.3) -> tuple[Figure, Axes]:
+    """Make a figure with one pair of axes; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def encode(figure: Figure) -> str:
+    """Turn a figure into a data URI that depends on nothing but the figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def color(index: int) -> str:
+    """Color of the class at `index`, from the palette; it repeats after eight.
+
+    >>> color(0), color(8) == color(0)
+    ('#0072B2', True)
+    """
+    return PALETTE[index % len(PALETTE)]
+
+
+def dashes(index: int) -> str:
+    """Line style of the class at `index`: solid, and another at each turn of the palette.
+
+    >>> dashes(0), dashes(8)
+    ('-', '--')
+    """
+    return DASHES[index // len(PALETTE) % len(DASHES)]
+
+
+def tint(base: str, lightness: float) -> str:
+    """Mix a color with white: 0 is the color itself, 1 is white.
+
+    >>> tint("#000000", 0.0), tint("#000000", 1.0)
+    ('#000000', '#ffffff')
+    """
+    red, green, blue = (part + (1 - part) * lightness for part in to_rgb(base))
+    return to_hex((red, green, blue))
+
+
+def shorten(name: str, length: int = 22) -> str:
+    """Cut a long name for an axis.
+
+    >>> shorten("a very long name of a class", 10)
+    'a very lo…'
+    """
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def place_legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend below the axes, in as many columns as fit, and grow the figure by it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    width, height = figure.get_size_inches()
+    longest = max(len(label) for label in labels)
+    columns = max(1, min(len(labels), int(width * 14) // (longest + 7)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure.set_figheight(height + 0.17 * math.ceil(len(labels) / columns))
+
+
+def name_ticks(axes: Axes, names: Sequence[str], *, vertical: bool = False) -> None:
+    """Label the ticks 0, 1, ... of the x axis, or of the y axis."""
+    short = [shorten(name) for name in names]
+    if vertical:
+        axes.set_yticks(range(len(short)), short)
+    else:
+        slanted = sum(len(name) for name in short) > 40
+        axes.set_xticks(
+            range(len(short)),
+            short,
+            rotation=45 if slanted else 0,
+            ha="right" if slanted else "center",
+        )

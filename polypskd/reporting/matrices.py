@@ -1,0 +1,96 @@
+"""Figures of counts and levels: confusion matrix, results by agreement level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from polypskd.reporting.cells import format_number, point
+from polypskd.reporting.figures import (
+    STUDENT,
+    TEACHER,
+    Picture,
+    encode,
+    name_ticks,
+    new_axes,
+    place_legend,
+)
+
+Json = dict[str, Any]
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]] | None, classes: Sequence[str]) -> Picture:
+    """Draw the confusion matrix with counts and row shares.
+
+    Args:
+        confusion: (K, K) counts; rows are the reference standard.
+        classes: K names.
+    """
+    K = len(classes)
+    counts = np.array(confusion if confusion is not None else np.zeros((K, K)), dtype=int)
+    totals = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, totals, out=np.zeros((K, K)), where=totals > 0)
+    side = max(3.6, 0.62 * K + 1.2)
+    figure, axes = new_axes(side + 0.4, side)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(K, K):
+        percent = f"\n{share[row, column]:.0%}" if totals[row, 0] else ""
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]:,}{percent}",
+            ha="center",
+            va="center",
+            color="white" if share[row, column] > 0.55 else "black",
+            fontsize=9,
+        )
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    name_ticks(axes, classes)
+    name_ticks(axes, classes, vertical=True)
+    axes.set(xlabel="predicted", ylabel="reference standard", title="Confusion matrix")
+    listed = "; ".join(
+        f"{classes[row]} predicted as {classes[column]}: {counts[row, column]}"
+        for row, column in np.ndindex(K, K)
+        if counts[row, column]
+    )
+    return Picture(
+        encode(figure),
+        f"Confusion matrix. {listed}.",
+        "Rows are the reference standard; each cell gives the frames and their share of the row, "
+        "so the diagonal holds the sensitivities.",
+        wide=K > 6,
+    )
+
+
+def draw_levels(student: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None) -> Picture:
+    """Draw macro-F1 by agreement level, of the student and of the teacher if there is one."""
+    names = list(student or {})
+    figure, axes = new_axes()
+    rows = (("student", student, STUDENT, "o", -0.06), ("teacher", teacher, TEACHER, "s", 0.06))
+    for who, levels, shade, marker, shift in rows:
+        if not levels:
+            continue
+        values = [(levels.get(name) or {}).get("macro_f1") for name in names]
+        middle = np.array([np.nan if point(v) is None else point(v) for v in values], dtype=float)
+        x = np.arange(len(names)) + shift
+        axes.plot(x, middle, marker=marker, color=shade, label=who)
+        for at, value in zip(x, values, strict=True):
+            if isinstance(value, Mapping) and value.get("low") is not None:
+                axes.vlines(at, value["low"], value["high"], color=shade, linewidth=1)
+    sizes = [(student or {})[name].get("n_frames") for name in names]
+    name_ticks(
+        axes,
+        [f"{name}\n(n={format_number(size)})" for name, size in zip(names, sizes, strict=True)],
+    )
+    axes.set(xlabel="agreement level", ylabel="macro-F1", ylim=(0, 1.02), title="By level")
+    axes.margins(x=0.15)
+    place_legend(figure, axes)
+    return Picture(
+        encode(figure),
+        f"Macro-F1 by agreement level: {', '.join(names)}.",
+        "Levels run from frames on which annotators agreed to frames on which they did not; "
+        "n is the number of frames, and small n makes a point uncertain.",
+    )

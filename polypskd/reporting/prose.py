@@ -1,0 +1,137 @@
+"""The report's sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polypskd.reporting.cells import DASH, format_estimate, format_number, pick, point
+from polypskd.reporting.record import Json, Record, count_patients
+from polypskd.reporting.tables import SPLITS
+
+
+def compare_sizes(evaluation: Json) -> float | None:
+    """Divide the student's parameters by the teacher's; None without a teacher.
+
+    >>> compare_sizes({"model": {"parameters": 1}, "teacher": {"model": {"parameters": 4}}})
+    0.25
+    """
+    small = pick(evaluation, "model", "parameters")
+    large = pick(evaluation, "teacher", "model", "parameters")
+    return small / large if small and large else None
+
+
+def _confidence(record: Record) -> str:
+    return f"{pick(record.config, 'evaluation', 'confidence') or 0.95:.0%}"
+
+
+def list_findings(record: Record) -> list[str]:
+    """Say the findings in plain sentences."""
+    evaluation, ratio = record.evaluation, compare_sizes(record.evaluation)
+    lines = [
+        f"The student was judged on {format_number(evaluation.get('n_frames'))} frames of the "
+        f"{evaluation.get('split') or 'test'} split.",
+        f"Its macro-F1 is {format_estimate(evaluation.get('macro_f1'))}.",
+    ]
+    if evaluation.get("teacher"):
+        lines.append(
+            f"The teacher's macro-F1 is {format_estimate(pick(evaluation, 'teacher', 'macro_f1'))}."
+        )
+    else:
+        lines.append("No teacher was used.")
+    if ratio is not None:
+        lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
+    lines.append(
+        "Expected calibration error (ECE) of the student: "
+        f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
+        f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
+        "temperature scaling."
+    )
+    lines.append(f"Brackets hold {_confidence(record)} intervals.")
+    return lines
+
+
+def count_flow(record: Record) -> list[tuple[str, str]]:
+    """Count the frames on their way into the splits, as (count, what)."""
+    excluded = int(record.agreement.get("excluded") or sum(record.exclusions.values()))
+    count = len(record.examples)
+    flow = [
+        (format_number(count + excluded), "frames given"),
+        (format_number(excluded), "left out"),
+        (format_number(count), "in the cohort"),
+        (format_number(count_patients(record)), "patients"),
+    ]
+    for split in SPLITS:
+        flow.append((format_number(int(np.sum(record.examples.split == split))), split))
+    return flow
+
+
+def describe_curriculum(config: Json) -> str:
+    """Say when examples join the training.
+
+    >>> describe_curriculum({})
+    'No curriculum: all training examples are in use from the first epoch.'
+    """
+    rule = pick(config, "labels", "curriculum") or {}
+    order = str(rule.get("order") or "easy_to_hard").replace("_", " ")
+    match rule.get("kind"):
+        case "staged":
+            return (
+                f"Staged curriculum, {order}: a further stage joins every "
+                f"{format_number(rule.get('epochs_per_stage'))} epochs."
+            )
+        case "paced":
+            return f"Paced curriculum, {order}, {rule.get('pace')} pace."
+        case _:
+            return "No curriculum: all training examples are in use from the first epoch."
+
+
+def list_limitations(record: Record, classes: list[str]) -> list[str]:
+    """List what the numbers cannot bear, then the notes of the agreement step."""
+    evaluation = record.evaluation
+    supports = {name: pick(evaluation, "per_class", name, "support") for name in classes}
+    known = {name: size for name, size in supports.items() if size is not None}
+    patients = evaluation.get("n_patients") if record.agreement.get("patients_known") else None
+    of = f" of {patients:,} patients" if patients else ""
+    lines = [
+        f"Small sample: all results rest on {format_number(evaluation.get('n_frames'))} frames{of}."
+    ]
+    if known:
+        least = min(known, key=lambda name: known[name])
+        lines.append(f"The smallest class, {least}, has {known[least]:,} frames in this split.")
+    notes = [str(note) for note in record.agreement.get("notes") or ()]
+    told = any(note.startswith("Patients are unknown") for note in notes)
+    if not record.agreement.get("patients_known") and not told:
+        lines.append(
+            "Patients are unknown. Frames of one patient may stand in several splits, and the "
+            "intervals treat frames as independent, so results and intervals are optimistic."
+        )
+    seed = evaluation.get("seed", record.config.get("seed"))
+    lines += [
+        f"One seed ({DASH if seed is None else seed}): another seed gives other numbers; "
+        "a difference between methods needs several seeds.",
+        "One cohort: nothing here says how the student does at another center or endoscope.",
+        "The reference standard is the annotators' consensus, not histology, unless the cohort's "
+        "owner says otherwise.",
+    ]
+    return lines + notes
+
+
+def describe_methods(record: Record) -> list[str]:
+    """Say in plain sentences how the numbers were made."""
+    method: Any = record.evaluation.get("method") or {}
+    kind = method.get("kind") if isinstance(method, dict) else method
+    names = {
+        "skd": "subclass knowledge distillation (Sajedi & Plataniotis 2022)",
+        "kd": "knowledge distillation (Hinton, Vinyals & Dean 2015)",
+        "none": "labels alone, without distillation",
+    }
+    resamples = pick(record.config, "evaluation", "resamples")
+    return [
+        f"The student was trained by {names.get(str(kind), str(kind))}.",
+        "The consensus is the class with most votes; ties go to the class of higher risk.",
+        f"Intervals are {_confidence(record)} bootstrap intervals with "
+        f"{format_number(resamples)} resamples, by patient where patients are known.",
+        "The temperature was fitted on the validation split.",
+    ]

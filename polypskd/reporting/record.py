@@ -1,0 +1,190 @@
+"""A run's files, read for the report."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import yaml
+from numpy.typing import NDArray
+
+from polypskd.artifacts import read_json
+from polypskd.errors import ArtifactError
+from polypskd.labels.examples import Examples, read_examples
+
+Json = dict[str, Any]
+HIDDEN = frozenset({"root", "path", "weights"})  # a path may name a user or a hospital
+ABSOLUTE = re.compile(r"^(/|~|[A-Za-z]:[\\/]|\\\\)")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N predicted frames.
+
+    Args:
+        frame_id: (N,).
+        split: (N,) "train", "val" or "test".
+        consensus: (N,) class name.
+        predicted: (N,) class name.
+        classes: K names, in the order of the columns of `p`.
+        p: (N, K) probabilities.
+    """
+
+    frame_id: NDArray[np.str_]
+    split: NDArray[np.str_]
+    consensus: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    classes: tuple[str, ...]
+    p: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything the report is made from; `exclusions` counts frames by reason."""
+
+    config: Json
+    provenance: Json
+    examples: Examples
+    agreement: Json
+    evaluation: Json
+    predictions: Predictions
+    histories: dict[str, list[Json]]
+    exclusions: dict[str, int]
+
+
+def read_record(run: Path) -> Record:
+    """Read a run folder.
+
+    Args:
+        run: the folder; histories and excluded.csv may be absent, the other files may not.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    evaluation = _read_mapping(run / "evaluation.json")
+    agreement = number_annotators(_read_mapping(run / "agreement.json"))
+    return Record(
+        config=_read_config(run / "config.yaml"),
+        provenance=_without_paths(_read_mapping(run / "provenance.json")),
+        examples=read_examples(run / "examples.csv"),
+        agreement=agreement,
+        evaluation=evaluation,
+        predictions=_read_predictions(run / "predictions.csv"),
+        histories={
+            who: read_json(run / f"{who}_history.json")
+            # A run that has changed its method may still hold an older teacher's history.
+            for who in (("student", "teacher") if evaluation.get("teacher") else ("student",))
+            if (run / f"{who}_history.json").exists()
+        },
+        exclusions=_read_exclusions(run / "excluded.csv"),
+    )
+
+
+def number_annotators(agreement: Json) -> Json:
+    """Replace annotators' names by numbers, in the order of agreement.json.
+
+    >>> number_annotators({"statistics": {"annotators": [{"name": "Ann"}]}})
+    {'statistics': {'annotators': [{'name': 'annotator 1'}]}}
+    """
+    statistics = dict(agreement.get("statistics") or {})
+    people = statistics.get("annotators") or []
+    pairs = statistics.get("pairwise_cohen") or []
+    names = [person.get("name") for person in people]
+    names += [pair.get(side) for pair in pairs for side in ("a", "b")]
+    number = {name: f"annotator {i + 1}" for i, name in enumerate(dict.fromkeys(names))}
+    if people:
+        statistics["annotators"] = [
+            person | {"name": number[person.get("name")]} for person in people
+        ]
+    if pairs:
+        statistics["pairwise_cohen"] = [
+            pair | {side: number[pair.get(side)] for side in ("a", "b")} for pair in pairs
+        ]
+    return agreement | {"statistics": statistics}
+
+
+def count_patients(record: Record) -> int | None:
+    """Count the patients of the cohort; None where they are unknown."""
+    known = record.agreement.get("patients_known")
+    return len(np.unique(record.examples.patient_id)) if known else None
+
+
+def _read_mapping(path: Path) -> Json:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path}: damaged; delete it and run the same command again")
+    return value
+
+
+def _read_config(path: Path) -> Json:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing; run `polypskd run CONFIG` to make it") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    if not isinstance(config, dict):
+        raise ArtifactError(f"{path}: damaged; delete it and run the same command again")
+    kept: Json = _without_paths(config)
+    return kept
+
+
+def _without_paths(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {
+            key: _without_paths(value) for key, value in tree.items() if not _is_private(key, value)
+        }
+    if isinstance(tree, list):
+        return [_without_paths(item) for item in tree]
+    return tree
+
+
+def _is_private(key: str, value: Any) -> bool:
+    """Paths, and the names of annotators, stay in the run folder."""
+    if key in HIDDEN or (key == "annotators" and isinstance(value, list)):
+        return True
+    return isinstance(value, str) and ABSOLUTE.match(value) is not None
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_csv(path, infer_schema=False).fill_null("")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing; run `polypskd run CONFIG` to make it") from None
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        raise ArtifactError(f"{path}: damaged; delete it and run the same command again") from None
+
+
+def _read_predictions(path: Path) -> Predictions:
+    table = _read_table(path)
+    columns = [name for name in table.columns if name.startswith("p_")]
+    try:
+        words: dict[str, Any] = {
+            name: table[name].to_numpy().astype(np.str_)
+            for name in ("frame_id", "split", "consensus", "predicted")
+        }
+        p = np.column_stack([table[name].cast(pl.Float64).to_numpy() for name in columns])
+    except (pl.exceptions.PolarsError, ValueError):
+        raise ArtifactError(
+            f"{path}: not a predictions table; `polypskd evaluate CONFIG` makes it anew"
+        ) from None
+    return Predictions(**words, classes=tuple(name.removeprefix("p_") for name in columns), p=p)
+
+
+def _read_exclusions(path: Path) -> dict[str, int]:
+    if not path.exists() or not path.read_bytes().strip():
+        return {}
+    table = _read_table(path)
+    if not {"frame_id", "reason"} <= set(table.columns):
+        raise ArtifactError(f"{path}: needs the columns frame_id, reason; run the same command")
+    reasons: Counter[str] = Counter()
+    for frame, reason in table.select("frame_id", "reason").iter_rows():
+        # A reason may quote its frame, and a frame's name may name a patient.
+        reasons[reason.replace(frame, "…") if frame else reason] += 1
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
