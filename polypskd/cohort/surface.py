@@ -196,7 +196,8 @@ def draw_surface(
     crisp = contrast * (0.75 + 0.3 * smooth_noise(rng, side, 4))  # worn away in places
     flat = np.asarray(tint[cover > 0.5].mean(axis=0))
     color = 1 + (flat - 1) * contrast * rng.uniform(0.2, 1.1)
-    color = color * (1 + rng.normal(0, (0.03, 0.06, 0.06)))  # no two lesions have one color
+    pallor, warmth = rng.normal(0, 0.06), rng.normal(0, 0.025)  # no two lesions have one color
+    color = color * np.array([1, 1 + pallor, 1 + pallor + warmth])
     color = color * (1 + (tint / flat - 1) * np.clip(crisp, 0.1, 1.1)[..., None])
 
     lobes = 0.16 * smooth_noise(rng, side, 6)
