@@ -1,0 +1,125 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = (
+    "demo",
+    "init",
+    "check",
+    "derive",
+    "teach",
+    "distill",
+    "evaluate",
+    "report",
+    "run",
+    "schema",
+)
+
+
+def call(*words, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "polypskd", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
+
+
+def write_votes(folder: Path, rows=12) -> Path:
+    lines = ["frame,annotator,vote"]
+    for frame in range(rows):
+        for annotator in range(3):
+            vote = "high" if (frame + (annotator == 2 and frame % 5 == 0)) % 2 else "low"
+            lines.append(f"f{frame:02d},a{annotator},{vote}")
+    (folder / "votes.csv").write_text("\n".join(lines) + "\n")
+    config = folder / "c.yaml"
+    config.write_text(
+        "name: x\ncohort:\n  frames: {kind: none}\n  votes: {kind: long, path: votes.csv}\n"
+        "  classes: [low, high]\n"
+    )
+    return config
+
+
+def test_help_names_every_verb_and_says_research_only():
+    told = call("--help")
+    assert told.returncode == 0
+    assert all(f"  {verb} " in told.stdout for verb in VERBS)
+    assert "not a medical device" in " ".join(told.stdout.split())
+
+
+def test_wrong_usage_exits_with_2():
+    assert call("run").returncode == 2
+    assert call("nonsense").returncode == 2
+    assert call("run", "x.yaml", "--nonsense").returncode == 2
+
+
+def test_a_missing_config_is_one_line_and_exit_1(tmp_path):
+    told = call("check", tmp_path / "none.yaml")
+    assert told.returncode == 1
+    assert len(told.stderr.splitlines()) == 1
+    assert "config file not found" in told.stderr
+
+
+def test_check_tells_what_a_cohort_holds(tmp_path):
+    told = call("check", write_votes(tmp_path), "--json")
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert found["frames"] == 12
+    assert found["annotators"] == 3
+    assert sum(found["votes"].values()) == 36
+
+
+def test_a_faulty_cohort_leaves_nothing_half_written(tmp_path):
+    config = write_votes(tmp_path)
+    (tmp_path / "votes.csv").write_text("frame,annotator,vote\nf1,a1,hihg\n")
+    told = call("derive", config, "--out", tmp_path / "run")
+    assert told.returncode == 1
+    assert "hihg" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not (tmp_path / "run" / "examples.csv").exists()
+
+
+def test_derive_without_frames_works_and_training_says_what_is_missing(tmp_path):
+    config = write_votes(tmp_path)
+    told = call("derive", config, "--out", tmp_path / "run")
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "run" / "examples.csv").exists()
+    told = call("teach", config, "--out", tmp_path / "run")
+    assert told.returncode == 1
+    assert "no frames to train on" in told.stderr
+
+
+def test_init_writes_a_config_that_check_accepts_and_destroys_none(tmp_path):
+    write_votes(tmp_path)
+    path = tmp_path / "new.yaml"
+    told = call("init", "--votes", tmp_path / "votes.csv", "--out", path)
+    assert told.returncode == 0, told.stderr
+    assert call("check", path).returncode == 0
+    before = path.read_bytes()
+    again = call("init", "--votes", tmp_path / "votes.csv", "--out", path)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert path.read_bytes() == before
+
+
+def test_report_of_a_folder_that_is_no_run_is_told(tmp_path):
+    told = call("report", tmp_path)
+    assert told.returncode == 1
+    assert "not a run folder" in told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_schema_is_the_one_that_the_verb_prints():
+    shipped = Path(__file__).resolve().parents[1] / "configs" / "config.schema.json"
+    assert call("schema").stdout == shipped.read_text()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb):
+    told = call(verb, "--help")
+    assert told.returncode == 0
+    assert len(told.stdout) > 100

@@ -1,0 +1,201 @@
+"""Every verb, as a user runs it: twice to equal bytes, and killed in the middle of each step."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = (
+    "cohort.frames.patients=16",
+    "cohort.frames.frames_per_patient=3",
+    "cohort.frames.size=48",
+    "augment.size=48",
+    "augment.views=2",
+    "labels.subclasses.min_size=2",
+    "labels.curriculum.epochs_per_stage=1",
+    "teacher.network.kind=resnet10",
+    "teacher.network.width=8",
+    "teacher.fit.epochs=4",
+    "student.network.width=8",
+    "student.fit.epochs=4",
+    "evaluation.resamples=50",
+)
+RESULTS = ("student.safetensors", "teacher.safetensors", "evaluation.json", "predictions.csv")
+
+
+def command(*words: str, settings: tuple[str, ...] = SMALL) -> list[str]:
+    extra = [part for setting in settings for part in ("--set", setting)]
+    return [sys.executable, "-m", "polypskd", *words, *extra]
+
+
+def call(*words: str, settings: tuple[str, ...] = SMALL, code: int = 0) -> str:
+    done = subprocess.run(
+        command(*words, settings=settings), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "demo.yaml"
+    shutil.copy(Path(__file__).resolve().parents[1] / "configs" / "synthetic.yaml", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    call("run", str(config), "--out", str(folder), "--quiet")
+    return folder
+
+
+def test_a_run_leaves_every_promised_file(undisturbed):
+    promised = [
+        "config.yaml",
+        "examples.csv",
+        "agreement.json",
+        "excluded.csv",
+        "teacher.safetensors",
+        "targets.npz",
+        "student.safetensors",
+        "predictions.csv",
+        "evaluation.json",
+        "report.html",
+        "report.json",
+        "provenance.json",
+        "log.jsonl",
+    ]
+    assert [name for name in promised if not (undisturbed / name).exists()] == []
+    assert not list(undisturbed.rglob("*.tmp"))
+
+
+def test_the_same_config_and_seed_give_the_same_bytes(undisturbed, config, tmp_path):
+    call("run", str(config), "--out", str(tmp_path / "again"), "--quiet")
+    assert results(tmp_path / "again") == results(undisturbed)
+
+
+def test_another_seed_gives_other_weights(undisturbed, config, tmp_path):
+    call("run", str(config), "--out", str(tmp_path / "o"), "--quiet", settings=(*SMALL, "seed=5"))
+    assert (
+        results(tmp_path / "o")["student.safetensors"]
+        != results(undisturbed)["student.safetensors"]
+    )
+
+
+def test_the_verbs_one_by_one_do_what_run_does(undisturbed, config, tmp_path):
+    folder = tmp_path / "steps"
+    for verb in ("derive", "teach", "distill", "evaluate"):
+        call(verb, str(config), "--out", str(folder), "--quiet")
+    call("report", str(folder), settings=())
+    assert results(folder) == results(undisturbed)
+    assert (folder / "report.html").read_bytes() == (undisturbed / "report.html").read_bytes()
+
+
+def test_a_second_run_skips_everything(undisturbed, config):
+    before = {name: (undisturbed / name).stat().st_mtime_ns for name in RESULTS}
+    call("run", str(config), "--out", str(undisturbed))
+    assert {name: (undisturbed / name).stat().st_mtime_ns for name in RESULTS} == before
+
+
+@pytest.mark.parametrize("step", ["derive", "teacher", "targets", "student", "evaluate", "report"])
+def test_a_run_killed_in_a_step_goes_on_to_the_same_bytes(undisturbed, config, tmp_path, step):
+    folder = tmp_path / "run"
+    words = command("run", str(config), "--out", str(folder), "--quiet")
+    process = subprocess.Popen(words, start_new_session=True)
+    log = folder / "log.jsonl"
+    event = '"epoch"' if step in {"teacher", "student"} else '"start"'
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        lines = log.read_text().splitlines() if log.exists() else []
+        if any(f'"step": "{step}", "event": {event}' in line for line in lines):
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, "it ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    call("run", str(config), "--out", str(folder), "--quiet")
+    assert results(folder) == results(undisturbed)
+
+
+def test_a_step_without_its_input_says_which_verb_makes_it(config, tmp_path):
+    for verb, maker in (("teach", "derive"), ("distill", "derive"), ("evaluate", "derive")):
+        told = call(verb, str(config), "--out", str(tmp_path / verb), code=1)
+        assert f"`polypskd {maker} CONFIG` makes it" in told
+
+
+def test_another_config_never_replaces_results_unasked(undisturbed, config, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    changed = (*SMALL, "student.method.temperature=2")
+    told = call("run", str(config), "--out", str(folder), settings=changed, code=1)
+    assert "student.method.temperature: 4.0 → 2.0" in told
+    assert results(folder) == results(undisturbed)
+    call("run", str(config), "--out", str(folder), "--overwrite", "--quiet", settings=changed)
+    assert results(folder)["student.safetensors"] != results(undisturbed)["student.safetensors"]
+    assert results(folder)["teacher.safetensors"] == results(undisturbed)["teacher.safetensors"]
+
+
+def test_a_folder_of_other_files_is_left_alone(config, tmp_path):
+    (tmp_path / "thesis.txt").write_text("x")
+    told = call("derive", str(config), "--out", str(tmp_path), code=1)
+    assert "not empty and not a run" in told
+    assert (tmp_path / "thesis.txt").read_text() == "x"
+
+
+def test_examples_corrected_by_hand_are_not_written_over(undisturbed, config, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    path = folder / "examples.csv"
+    path.write_text(path.read_text() + "\n")
+    edited = path.read_bytes()
+    told = call("run", str(config), "--out", str(folder), code=1)
+    assert "changed by hand" in told
+    assert path.read_bytes() == edited
+
+
+@pytest.mark.parametrize("kind", ["none", "kd"])
+def test_the_controls_run_on_the_same_page(config, tmp_path, kind):
+    folder = tmp_path / kind
+    settings = (*SMALL, f"student.method.kind={kind}")
+    told = json.loads(
+        call("run", str(config), "--out", str(folder), "--json", "--quiet", settings=settings)
+    )
+    assert 0 <= told["macro_f1"]["value"] <= 1
+    assert (folder / "teacher.safetensors").exists() == (kind == "kd")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert (evaluation["teacher"] is None) == (kind == "none")
+
+
+def test_predictions_agree_with_the_evaluation(undisturbed):
+    from sklearn.metrics import f1_score
+
+    rows = [line.split(",") for line in (undisturbed / "predictions.csv").read_text().splitlines()]
+    head, *body = rows
+    test = [dict(zip(head, row, strict=True)) for row in body]
+    test = [row for row in test if row["split"] == "test"]
+    expected = f1_score(
+        [row["consensus"] for row in test], [row["predicted"] for row in test], average="macro"
+    )
+    evaluation = json.loads((undisturbed / "evaluation.json").read_text())
+    assert evaluation["macro_f1"]["value"] == pytest.approx(expected)
+    assert evaluation["n_frames"] == len(test)
+
+
+def test_no_patient_and_no_frame_is_named_in_log_report_or_provenance(undisturbed):
+    first = (undisturbed / "examples.csv").read_text().splitlines()[1].split(",")
+    for name in ("log.jsonl", "report.html", "report.json", "provenance.json", "evaluation.json"):
+        text = (undisturbed / name).read_text()
+        assert first[0] not in text, name
+        assert f'"{first[2]}"' not in text, name
