@@ -187,7 +187,9 @@ def pivotal_interval(samples: Floats, confidence: float = 0.95) -> Interval:
 
     A calibration error is a sum of absolute values: resampling adds noise and thus adds error, as
     sampling did already, and a percentile interval would lie above the point value. The pivotal
-    (basic) interval mirrors the resamples about the value, which takes the bias off again.
+    (basic) interval mirrors the resamples about the value, which takes most of the bias off again.
+    It is still approximate where the true error is near 0: with 300 frames in 15 bins, simulated
+    95 % intervals held the truth in 73 to 86 % of trials (percentile: 0 to 95 %).
 
     Args:
         samples: (1 + R,) the point value, then one value a resample; at least 0.
@@ -201,6 +203,8 @@ def pivotal_interval(samples: Floats, confidence: float = 0.95) -> Interval:
     Interval(value=0.5, low=0.3125, high=0.5)
     """
     mirror = percentile_interval(samples, confidence)
+    if math.isnan(mirror.low):
+        return mirror
     value = mirror.value
     low, high = 2 * value - mirror.high, 2 * value - mirror.low
     return Interval(value, max(0.0, min(low, value)), max(high, value))
