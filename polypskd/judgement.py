@@ -83,7 +83,12 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
     train = material.rows("train")
     by_class = stored.subclasses == stored.classes
     truth = material.classes(train) if by_class else material.subclasses(train)
-    record = result.to_dict() | {
+    numbers = result.to_dict()
+    names = list(dict.fromkeys(_level_names(material, material.rows_by_level())))
+    numbers["by_level"] = {
+        name: numbers["by_level"][name] for name in names if name in numbers["by_level"]
+    }
+    record = numbers | {
         "information": score_information(
             truth, subclass_probabilities, np.array(stored.class_of, dtype=np.int64)
         ),

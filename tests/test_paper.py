@@ -5,13 +5,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from torch.nn import functional
 
 from polypskd.config import ConventionalKD, SubclassKD
 from polypskd.training.losses import (
     class_cross_entropy,
     class_logits,
-    distillation_cross_entropy,
+    distillation_divergence,
     distillation_loss,
 )
 from polypskd.training.student import build_loss
@@ -56,13 +57,26 @@ def test_one_subclass_a_class_turns_skd_into_kd():
         torch.testing.assert_close(skd(z, rows, 0), kd)
 
 
-def test_the_distillation_term_is_kl_divergence_up_to_the_teachers_entropy():
+def test_the_distillation_term_is_the_papers_cross_entropy_less_the_teachers_entropy():
     s, t, temperature = logits(1), logits(2), 4.0
-    target = (t / temperature).softmax(1)
-    kl = functional.kl_div((s / temperature).log_softmax(1), target, reduction="batchmean")
-    entropy = -(target * target.log()).sum(1).mean()
-    expected = (kl + entropy) * temperature**2
-    torch.testing.assert_close(distillation_cross_entropy(s, t, temperature), expected)
+    p, q = softmax(t / temperature, axis=1), softmax(s / temperature, axis=1)
+    cross_entropy = -(p * np.log(q)).sum(1).mean()
+    entropy = -(p * np.log(p)).sum(1).mean()
+    expected = (cross_entropy - entropy) * temperature**2
+    assert distillation_divergence(s, t, temperature).item() == pytest.approx(expected)
+
+
+def test_divergence_and_cross_entropy_have_the_same_gradient():
+    t = logits(2)
+    gradients = []
+    for term in (
+        lambda s: distillation_divergence(s, t, 4.0),
+        lambda s: functional.cross_entropy(s / 4.0, (t / 4.0).softmax(1)) * 16,
+    ):
+        s = logits(1).requires_grad_()
+        term(s).backward()
+        gradients.append(s.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_t_squared_keeps_the_scale_of_the_gradient():
@@ -73,7 +87,7 @@ def test_t_squared_keeps_the_scale_of_the_gradient():
     for temperature in (50.0, 500.0):
         s = logits(1)
         s = (s - s.mean(1, keepdim=True)).requires_grad_()
-        distillation_cross_entropy(s, t, temperature).backward()
+        distillation_divergence(s, t, temperature).backward()
         gradients[temperature] = s.grad
         expected = (s - t).detach() / (7 * 5)
         torch.testing.assert_close(s.grad, expected, rtol=0.1, atol=1e-3)
@@ -82,14 +96,14 @@ def test_t_squared_keeps_the_scale_of_the_gradient():
 
 def test_no_gradient_flows_into_the_teacher():
     s, t = logits(1).requires_grad_(), logits(2).requires_grad_()
-    distillation_cross_entropy(s, t, 2.0).backward()
+    distillation_divergence(s, t, 2.0).backward()
     assert t.grad is None
 
 
 def test_a_student_equal_to_its_teacher_has_no_gradient():
     t = logits(3)
     s = t.clone().requires_grad_()
-    distillation_cross_entropy(s, t, 2.0).backward()
+    distillation_divergence(s, t, 2.0).backward()
     torch.testing.assert_close(s.grad, torch.zeros_like(s))
 
 
@@ -97,7 +111,7 @@ def test_a_student_equal_to_its_teacher_has_no_gradient():
 def test_alpha_weighs_between_soft_and_hard(alpha):
     s, t = logits(1), logits(2)
     hard = class_cross_entropy(s, torch.zeros(7, dtype=torch.long), CLASS_OF)
-    soft = distillation_cross_entropy(s, t, 4.0)
+    soft = distillation_divergence(s, t, 4.0)
     got = distillation_loss(s, t, hard, temperature=4.0, alpha=alpha)
     torch.testing.assert_close(got, soft if alpha else hard)
 

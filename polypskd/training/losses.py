@@ -65,10 +65,11 @@ def subclass_cross_entropy(logits: Tensor, subclasses: Tensor) -> Tensor:
     return functional.cross_entropy(logits, subclasses)
 
 
-def distillation_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Cross entropy between softened distributions, times T².
+def distillation_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of student from teacher, both softened, times T².
 
-    T² keeps the scale of the gradient, which falls with 1/T².
+    T² keeps the scale of the gradient, which falls with 1/T². The papers write a cross entropy: it
+    has the same gradient, and a constant more, the teacher's entropy, that would hide the progress.
 
     Args:
         student: (B, S) logits.
@@ -81,9 +82,10 @@ def distillation_cross_entropy(student: Tensor, teacher: Tensor, temperature: fl
     Reference:
         Hinton, Vinyals & Dean 2015, section 2; Müller, Kornblith & Hinton 2020, eq. 3.
     """
-    target = (teacher.detach() / temperature).softmax(1)
+    log_teacher = (teacher.detach() / temperature).log_softmax(1)
     log_student = (student / temperature).log_softmax(1)
-    return -(target * log_student).sum(1).mean() * temperature**2
+    divergence = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
 
 
 def distillation_loss(
@@ -102,5 +104,5 @@ def distillation_loss(
         Müller, Kornblith & Hinton 2020, eq. 4; Sajedi & Plataniotis 2022 with known subclasses
         (a reconstruction: their alpha, temperature and hard term are not published).
     """
-    soft = distillation_cross_entropy(student, teacher, temperature)
+    soft = distillation_divergence(student, teacher, temperature)
     return alpha * soft + (1 - alpha) * hard

@@ -43,6 +43,10 @@ class Material:
         """Row numbers of a split."""
         return np.flatnonzero(self.examples.split == split)
 
+    def rows_by_level(self) -> Ints:
+        """All row numbers, the easiest level first."""
+        return np.argsort(self.examples.level, kind="stable")
+
     def classes(self, rows: Ints) -> Ints:
         """Class index of each row."""
         index = {name: k for k, name in enumerate(self.scheme.classes)}
