@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ Pixels = NDArray[np.uint8]
 Reader = Callable[[bytes], Pixels]
 CANNOT = "not a readable image"
 SAVE = "save the image anew"
+CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
+BATCH = 256  # frames checked between two looks at what the decoders printed
 
 
 class DamageError(Exception):
@@ -143,8 +147,39 @@ def check_frames(
     def check(name: str) -> Fault | None:
         return _try_frame(root / name, name, min_side, max_megapixels)[0]
 
+    def check_alone(name: str) -> Fault | None:
+        with _hear_decoders() as heard:
+            fault = check(name)
+        if fault is None and any(word in heard() for word in CORRUPT):
+            return Fault(name, "damaged: parts of the image are missing", todo=SAVE, frame=name)
+        return fault
+
+    faults: list[Fault | None] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return [fault for fault in pool.map(check, paths) if fault is not None]
+        for start in range(0, len(paths), BATCH):
+            batch = paths[start : start + BATCH]
+            with _hear_decoders() as heard:
+                found = list(pool.map(check, batch))
+            if any(word in heard() for word in CORRUPT):
+                found = [check_alone(name) for name in batch]
+            faults += found
+    return [fault for fault in faults if fault is not None]
+
+
+@contextmanager
+def _hear_decoders() -> Iterator[Callable[[], bytes]]:
+    """Keep what the C libraries print to stderr: it is the only place where they tell of damage."""
+    with tempfile.TemporaryFile() as file:
+        text = b""
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: text
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            text = file.read()
 
 
 def _try_frame(

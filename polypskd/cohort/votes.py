@@ -204,6 +204,7 @@ def _drop_double(ballots: Ballots, rows: pl.DataFrame) -> pl.DataFrame:
     ballots.faults += tell_rows(
         ballots.table, nobody.select(ROW, "frame"), "no annotator", "fill in who voted"
     )
+    ballots.seen |= frozenset(nobody["frame"])
     rows = rows.filter(pl.col("annotator") != "")
     # Integer keys: hashing a million pairs of strings takes longer than all the rest.
     frame, person = (
