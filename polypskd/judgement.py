@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.evaluation import Outputs, evaluate, score_information
+from polypskd.metrics.classification import predict_classes
 from polypskd.models.checkpoint import read_network
 from polypskd.models.networks import count_macs, count_parameters
 from polypskd.models.predict import predict_logits
@@ -122,6 +123,6 @@ def write_predictions(path: Path, material: Material, judged: Judged) -> None:
         "consensus": examples.consensus[rows],
     }
     columns |= {f"p_{name}": judged.probabilities[:, k] for k, name in enumerate(classes)}
-    columns["predicted"] = classes[judged.probabilities.argmax(1)]
+    columns["predicted"] = classes[predict_classes(judged.probabilities)]
     frame = pl.DataFrame({name: pl.Series(name, values) for name, values in columns.items()})
     write_atomic(path, lambda temporary: frame.write_csv(temporary, float_precision=6))

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from polypskd.metrics.classification import confusion_matrix, macro_f1
+from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
 from polypskd.models.predict import predict_logits
 from polypskd.training.losses import class_logits
 
@@ -39,7 +39,7 @@ def build_judge(
         outputs = torch.from_numpy(predict_logits(network, pixels, device=device, bf16=bf16))
         logits = class_logits(outputs, mapping)
         loss = nn.functional.cross_entropy(logits, labels).item()
-        confusion = confusion_matrix(classes, logits.argmax(1).numpy(), count)
+        confusion = confusion_matrix(classes, predict_classes(logits.numpy()), count)
         return loss, float(macro_f1(confusion))
 
     return judge
