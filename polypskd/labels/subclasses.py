@@ -119,8 +119,7 @@ def _divide_by_agreement(
         bounds = np.array(list(rule.levels.values()))
         below = agreement < bounds[-1] - TOLERANCE
         if below.any():
-            fits = math.floor(float(agreement.min()) * 1000) / 1000
-            raise CohortError([_below_last(rule.levels, int(below.sum()), fits)])
+            raise CohortError([_below_last(rule.levels, agreement, int(below.sum()))])
         names = list(rule.levels)
     else:
         assert rule.quantiles is not None  # noqa: S101  (the config's validator says so)
@@ -130,11 +129,13 @@ def _divide_by_agreement(
     return level, names
 
 
-def _below_last(levels: dict[str, float], frames: int, fits: float) -> Fault:
+def _below_last(levels: dict[str, float], agreement: Floats, frames: int) -> Fault:
     name, bound = list(levels.items())[-1]
+    total = len(agreement)
+    fits = math.floor(float(agreement.min()) * 1000) / 1000
     return Fault(
-        where="labels.subclasses.levels",
-        what=f"the agreement of {frames} frames is below the last threshold, {name}:",
+        where=f"labels.subclasses.levels.{name}",
+        what=f"the agreement of {frames} of {total} frames is below this last threshold",
         value=f"{bound:g}",
         todo=f"lower it to {fits:g} or less, or add a level",
     )

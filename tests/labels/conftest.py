@@ -30,6 +30,6 @@ def cohort_of(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_cohort() -> Callable[..., Cohort]:
     return cohort_of
