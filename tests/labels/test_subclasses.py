@@ -79,7 +79,7 @@ def conditional_entropy(parts):
         p = np.array(counts) / np.sum(counts)
         return -(p * np.log2(p)).sum()
 
-    return entropy(sum(parts, [])) - entropy([sum(part) for part in parts])
+    return entropy(np.concatenate(parts)) - entropy([sum(part) for part in parts])
 
 
 @pytest.mark.parametrize("name", SCHEMES)
