@@ -51,13 +51,13 @@ def read_table(path: Path) -> Table:
     where = path.name
     data = _read_bytes(path)
     header, start = _read_header(where, data)
+    # A header of our own: polars would take the number of columns from a short or blank first row.
+    plain = header.separator.join(f"c{i}" for i in range(len(header.names))) + "\n"
     try:
         cells = pl.read_csv(
-            data[start:],
-            has_header=False,
-            separator=header.separator,
-            schema=dict.fromkeys(header.names, pl.String),
+            plain.encode() + data[start:], separator=header.separator, infer_schema=False
         )
+        cells.columns = header.names
     except pl.exceptions.NoDataError:
         cells = pl.DataFrame()
     except pl.exceptions.PolarsError:
