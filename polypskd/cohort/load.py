@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from polypskd.cohort.columns import Columns
 from polypskd.cohort.frames import check_frames, list_frames
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.table import Cohort, Exclusion, Words
@@ -58,9 +59,9 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
             raise CohortError([Fault(str(root), what, todo="check cohort.frames.root")])
     ballots, metadata, faults = _read_tables(config, images)
     kept = ballots.votes["frame"].unique().sort().to_list()
-    source = _Source(metadata, ballots)
-    patients = _read_patients(config, kept, source, faults)
-    split = _read_split(config, kept, source, faults)
+    columns = Columns(metadata, ballots)
+    patients = _read_patients(config, kept, columns, faults)
+    split = _read_split(config, kept, columns, faults)
     if split is not None and patients is not None:
         faults += _find_leaks(kept, patients, split)
     if root is not None and check_pixels:
@@ -90,7 +91,7 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         vote_annotator=votes["annotator"].to_numpy(),
         vote_fine=votes["fine"].to_numpy(),
         split=None if split is None else _words([split.names[frame] for frame in kept]),
-        columns=source.carry(kept, _named_columns(config)),
+        columns=columns.carry(kept, _named_columns(config)),
         exclusions=tuple(Exclusion(frame, reasons[frame]) for frame in sorted(reasons)),
     )
 
@@ -141,69 +142,6 @@ def _read_metadata(config: CohortConfig, frames: list[str], faults: list[Fault])
     return Table(table.name, cells.drop(config.metadata.frame))
 
 
-class _Source:
-    """Columns of the metadata and of the votes table, by name; the metadata come first."""
-
-    def __init__(self, metadata: Table | None, ballots: Ballots) -> None:
-        self.tables: list[tuple[Table, bool]] = []
-        if metadata is not None:
-            self.tables.append((metadata, True))
-        if ballots.table is not None:
-            cells = ballots.table.cells.drop(ballots.used, strict=False)
-            self.tables.append((Table(ballots.table.name, cells), ballots.per_frame))
-
-    def find(self, name: str, frames: list[str], faults: list[Fault]) -> _Column | None:
-        """Find a column's value for each frame, and the row in which it stands."""
-        where = next((pair for pair in self.tables if name in pair[0].columns), None)
-        if where is None:
-            for table, _ in self.tables[:1]:
-                faults += missing_columns(table, [name])
-            if not self.tables:
-                faults.append(Fault("cohort", "no table has the column", name, "give metadata"))
-            return None
-        table, per_frame = where
-        cells = table.cells.select(ROW, frame=FRAME, value=name)
-        if not per_frame:
-            # Values are compared by row to name the first one that differs.
-            first = pl.col("value").first().over("frame")
-            mixed = cells.filter(pl.col("value") != first).unique("frame", keep="first")
-            todo = f"give a frame one {name!r}"
-            mixed = mixed.select(ROW, "frame")
-            faults += tell_rows(table, mixed, f"{name!r} differs within a frame", todo)
-            cells = cells.unique("frame", keep="first", maintain_order=True)
-        cells = pl.DataFrame({"frame": frames}, schema={"frame": pl.String}).join(
-            cells, on="frame", how="left", maintain_order="left"
-        )
-        lost = cells.filter(pl.col("value").is_null())["frame"]
-        faults += [
-            Fault(table.name, "no row for frame", frame, "add the row", frame) for frame in lost
-        ]
-        cells = cells.drop_nulls("value")
-        empty = cells.filter(pl.col("value") == "").select(ROW, "frame")
-        faults += tell_rows(table, empty, f"{name!r} is empty", "fill it in")
-        return _Column(table, cells.filter(pl.col("value") != ""))
-
-    def carry(self, frames: list[str], leave: set[str]) -> dict[str, Words]:
-        """Give every other column of the tables that have one row a frame."""
-        carried: dict[str, Words] = {}
-        order = pl.DataFrame({FRAME: frames}, schema={FRAME: pl.String})
-        for table, per_frame in self.tables:
-            names = [n for n in table.columns if n not in leave | {FRAME} | set(carried)]
-            if per_frame and names:
-                cells = order.join(table.cells, on=FRAME, how="left", maintain_order="left")
-                carried |= {name: _words(cells[name].fill_null("").to_list()) for name in names}
-        return carried
-
-
-@dataclass(frozen=True)
-class _Column:
-    table: Table
-    cells: pl.DataFrame  # ROW, frame, value
-
-    def as_dict(self) -> dict[str, str]:
-        return dict(self.cells.select("frame", "value").iter_rows())
-
-
 @dataclass(frozen=True)
 class _Split:
     file: str
@@ -221,11 +159,11 @@ def _named_columns(config: CohortConfig) -> set[str]:
 
 
 def _read_patients(
-    config: CohortConfig, frames: list[str], source: _Source, faults: list[Fault]
+    config: CohortConfig, frames: list[str], columns: Columns, faults: list[Fault]
 ) -> dict[str, str] | None:
     """Give frame → patient; None where patients are unknown."""
     if isinstance(config.patients, PatientColumn):
-        column = source.find(config.patients.column, frames, faults)
+        column = columns.find(config.patients.column, frames, faults)
         return column.as_dict() if column else {}
     if not isinstance(config.patients, PatientPattern):
         return None
@@ -248,12 +186,12 @@ def _read_patients(
 
 
 def _read_split(
-    config: CohortConfig, frames: list[str], source: _Source, faults: list[Fault]
+    config: CohortConfig, frames: list[str], columns: Columns, faults: list[Fault]
 ) -> _Split | None:
     form = config.split
     if not isinstance(form, ColumnSplit):
         return None
-    column = source.find(form.column, frames, faults)
+    column = columns.find(form.column, frames, faults)
     if column is None:
         return _Split("", {}, {})
     means = dict.fromkeys(form.train, "train") | dict.fromkeys(form.val_names, "val")

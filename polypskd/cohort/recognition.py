@@ -119,7 +119,7 @@ def write_config(cohort: Section, notes: list[str], name: str = "my-cohort") -> 
         lines.append(f"  {line}")
     if "patients" not in cohort:
         lines += [
-            "  # Patients are unknown, so one may stand in two splits. If the names tell, give them:",
+            "  # Patients are unknown, so one may stand in two splits. Where names tell:",
             "  # patients: {kind: pattern, pattern: '(patient[0-9]+)_'}   # from the frame's name",
         ]
     return "\n".join(lines) + "\n"
