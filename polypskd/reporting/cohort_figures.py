@@ -14,6 +14,7 @@ from polypskd.reporting.figures import (
     Picture,
     color,
     encode,
+    hatch,
     new_axes,
     place_legend,
     shorten,
@@ -34,6 +35,7 @@ def draw_agreement(examples: Examples, classes: Sequence[str]) -> Picture:
         bins=list(edges),
         stacked=True,
         color=[color(index) for index in range(len(classes))],
+        hatch=[hatch(index) for index in range(len(classes))],
         label=[shorten(name) for name in classes],
         edgecolor="white",
         linewidth=0.4,
@@ -81,7 +83,7 @@ def draw_stages(
     train = examples.split == "train"
     last = int(examples.stage[train].max(initial=0))
     stages = np.arange(last + 1)
-    figure, axes = new_axes(width=5.2, height=3.0)
+    figure, axes = new_axes(width=4.0, height=2.9)
     brief = len(subclasses) > MAX_LEGEND  # then the legend names classes only
     bottom = np.zeros(last + 1)
     deepest = max((int(row.get("level") or 0) for row in subclasses), default=0)
@@ -96,6 +98,7 @@ def draw_stages(
             active,
             bottom=bottom,
             color=shade,
+            hatch=hatch(index),
             label=_label(row, brief),
             width=0.8 if last < 30 else 1.0,
             edgecolor="white",

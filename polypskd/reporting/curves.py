@@ -104,7 +104,7 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]] | None, title: str) -> Pi
     filled = [row for row in bins or () if row.get("count") and row.get("accuracy") is not None]
     if not filled:
         return None
-    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(3.6, 3.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     confidence = np.array([row["confidence"] for row in filled], dtype=float)
     accuracy = np.array([row["accuracy"] for row in filled], dtype=float)
@@ -129,7 +129,7 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]] | None, title: str) -> Pi
 
 
 def _square(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
-    figure, axes = new_axes(4.2, 4.2)
+    figure, axes = new_axes(3.6, 3.6)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.set_aspect("equal")
     return figure, axes

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito 2008, told apart by colour-blind readers; yellow last, it is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+HATCHES = ("", "////", "....")
 DASHES = ("-", "--", "-.", ":")
 STUDENT, TEACHER, FAINT, INK = PALETTE[0], PALETTE[1], "#BBBBBB", "#222222"
 STYLE: dict[str, Any] = {
@@ -71,7 +72,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_axes(width: float = 4.2, height: float = 3.3) -> tuple[Figure, Axes]:
+def new_axes(width: float = 3.6, height: float = 2.9) -> tuple[Figure, Axes]:
     """Make a figure with one pair of axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
@@ -100,6 +101,15 @@ def dashes(index: int) -> str:
     ('-', '--')
     """
     return DASHES[index // len(PALETTE) % len(DASHES)]
+
+
+def hatch(index: int) -> str:
+    """Hatching of the class at `index`: none, and another at each turn of the palette.
+
+    >>> hatch(0), hatch(8)
+    ('', '////')
+    """
+    return HATCHES[index // len(PALETTE) % len(HATCHES)]
 
 
 def tint(base: str, lightness: float) -> str:
@@ -134,15 +144,18 @@ def place_legend(figure: Figure, axes: Axes) -> None:
 
 
 def name_ticks(axes: Axes, names: Sequence[str], *, vertical: bool = False) -> None:
-    """Label the ticks 0, 1, ... of the x axis, or of the y axis."""
-    short = [shorten(name) for name in names]
+    """Label the ticks 0, 1, ... of the x axis, or of the y axis; long names stand slanted."""
+    short = ["\n".join(shorten(line) for line in name.split("\n")) for name in names]
     if vertical:
         axes.set_yticks(range(len(short)), short)
-    else:
-        slanted = sum(len(name) for name in short) > 40
-        axes.set_xticks(
-            range(len(short)),
-            short,
-            rotation=45 if slanted else 0,
-            ha="right" if slanted else "center",
-        )
+        return
+    longest = max((len(line) for name in short for line in name.split("\n")), default=0)
+    figure = axes.get_figure(root=True)
+    width = figure.get_figwidth() if figure else 0.0
+    slanted = (longest + 1) * len(short) > width * 12
+    axes.set_xticks(
+        range(len(short)),
+        short,
+        rotation=45 if slanted else 0,
+        ha="right" if slanted else "center",
+    )

@@ -40,9 +40,10 @@ def write_report(run: Path, frames_root: Path | None) -> Path:
         OutputError: the folder cannot be written to.
     """
     record = read_record(run)
-    write_json(run / "report.json", summarize(record))
+    text = render(record, frames_root)
     page = run / "report.html"
-    write_text(page, render(record, frames_root))
+    write_json(run / "report.json", summarize(record))
+    write_text(page, text)
     return page
 
 
@@ -86,6 +87,7 @@ def render(record: Record, frames_root: Path | None) -> str:
         keep_trailing_newline=True,
     )
     classes = [str(name) for name in record.agreement.get("classes") or ()]
+    mistakes = find_mistakes(record.examples, record.predictions, frames_root)
     return environment.get_template("report.html.j2").render(
         dash=DASH,
         banner=BANNER,
@@ -98,7 +100,7 @@ def render(record: Record, frames_root: Path | None) -> str:
         methods=describe_methods(record),
         tables=_tables(record, classes),
         pictures=_pictures(record, classes),
-        mistakes=find_mistakes(record.examples, record.predictions, frames_root),
+        mistakes=mistakes,
     )
 
 

@@ -32,7 +32,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]] | None, classes: Sequence[
     counts = np.array(confusion if confusion is not None else np.zeros((K, K)), dtype=int)
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.zeros((K, K)), where=totals > 0)
-    side = max(3.6, 0.62 * K + 1.2)
+    side = max(3.2, 0.6 * K + 1.2)
     figure, axes = new_axes(side + 0.4, side)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(K, K):

@@ -154,7 +154,9 @@ def _is_private(key: str, value: Any) -> bool:
 
 def _read_table(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_csv(path, infer_schema=False).fill_null("")
+        table = pl.read_csv(path, infer_schema=False).fill_null("")
+        # Polars leaves doubled quotes as they are in the header.
+        return table.rename({name: name.replace('""', '"') for name in table.columns})
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing; run `polypskd run CONFIG` to make it") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError):

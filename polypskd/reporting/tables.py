@@ -109,7 +109,8 @@ def tabulate_exclusions(exclusions: Mapping[str, int]) -> Table:
 def tabulate_agreement(statistics: Json) -> Table:
     """List the agreement coefficients and the votes behind them."""
     spread = statistics.get("votes_per_frame") or {}
-    votes = [format_number(spread.get(key), 1) for key in ("min", "median", "max")]
+    found = [spread.get(key) for key in ("min", "median", "max")]
+    votes = [DASH if number is None else f"{number:g}" for number in found]
     rows = [(label, format_estimate(statistics.get(key))) for key, label in KAPPAS]
     rows += [
         (label, format_number(statistics.get(key)))

@@ -175,9 +175,7 @@ def _agreement(examples: Examples, classes: tuple[str, ...], known: bool) -> dic
                 "level": k,
                 "size": {
                     split: int(
-                        np.sum(
-                            (examples.subclass == f"{name}/{level}") & (examples.split == split)
-                        )
+                        np.sum((examples.subclass == f"{name}/{level}") & (examples.split == split))
                     )
                     for split in ("train", "val", "test")
                 },
