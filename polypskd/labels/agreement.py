@@ -101,7 +101,10 @@ class Agreement:
 
 
 def _plain(value: Estimate) -> dict[str, float | None]:
-    return {key: item if math.isfinite(item) else None for key, item in vars(value).items()}
+    # Ten decimals: the last bits of a sum depend on the number of threads, a run's files may not.
+    return {
+        key: round(item, 10) if math.isfinite(item) else None for key, item in vars(value).items()
+    }
 
 
 def measure_agreement(

@@ -75,7 +75,8 @@ def resample_sums(
         else:
             weights = np.empty((len(part), rows), dtype=sums.dtype)
             for line in weights:
-                line[:] = np.bincount(row_of[rng.integers(n, size=n)], minlength=rows)
+                unit = rng.integers(n, size=n)
+                line[:] = np.bincount(unit if rows == n else row_of[unit], minlength=rows)
         part[:] = weights @ sums
     return out
 
