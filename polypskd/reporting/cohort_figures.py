@@ -107,7 +107,10 @@ def draw_stages(
         bottom += active
     axes.set(xlabel="stage", ylabel="training examples in use")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-    axes.set_xlim(-0.6, max(last, 1) + 0.6)
+    if last:
+        axes.set_xlim(-0.6, last + 0.6)
+    else:
+        axes.set(xlim=(-1.5, 1.5), xticks=[0])
     place_legend(figure, axes)
     totals = ", ".join(f"{int(np.sum(examples.stage[train] <= stage)):,}" for stage in stages[:12])
     more = ", …" if last >= 12 else ""

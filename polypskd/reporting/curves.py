@@ -131,7 +131,6 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]] | None, title: str) -> Pi
 def _square(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
     figure, axes = new_axes(3.6, 3.6)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-    axes.set_aspect("equal")
     return figure, axes
 
 

@@ -140,7 +140,7 @@ def place_legend(figure: Figure, axes: Axes) -> None:
     longest = max(len(label) for label in labels)
     columns = max(1, min(len(labels), int(width * 14) // (longest + 7)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
-    figure.set_figheight(height + 0.17 * math.ceil(len(labels) / columns))
+    figure.set_figheight(height + 0.18 * math.ceil(len(labels) / columns))
 
 
 def name_ticks(axes: Axes, names: Sequence[str], *, vertical: bool = False) -> None:
