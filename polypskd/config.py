@@ -201,6 +201,8 @@ class CohortConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> CohortConfig:
+        if any(set(name) & set('"/\n\r') for name in self.classes):
+            raise ValueError("classes: a name holds a quote, a slash or a line break")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes: a name stands twice")
         if self.merge is not None:

@@ -207,9 +207,17 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     consensus = derive_consensus(cohort.counts)
-    split = resolve_split(config.cohort.split, cohort, consensus.consensus, config.seed)
-    labels = derive_subclasses(config.labels.subclasses, cohort, consensus, split == "train")
-    stage = derive_stages(config.labels.curriculum, labels.level, config.seed)
+    rule = config.labels.subclasses
+    # Levels before the split serve only to spread them over the splits; the splits then fix them.
+    everyone = np.ones(len(cohort), dtype=bool)
+    levels = derive_subclasses(rule, cohort, consensus, everyone).level
+    split = resolve_split(
+        config.cohort.split, cohort, consensus.consensus, config.seed, levels=levels
+    )
+    train = split == "train"
+    labels = derive_subclasses(rule, cohort, consensus, train)
+    stage = np.zeros(len(cohort), dtype=np.int64)
+    stage[train] = derive_stages(config.labels.curriculum, labels.level[train], config.seed)
     stages = int(stage.max()) + 1
     for fit in (config.teacher.fit, config.student.fit):
         check_curriculum(config.labels.curriculum, stages, fit.epochs)
@@ -374,13 +382,15 @@ def report(run: Run) -> bool:
     """Everything → report.html and report.json; return whether anything was done."""
     from polypskd.reporting.html import write_report
 
-    read = ["config.yaml", "agreement.json", "examples.csv", "evaluation.json", "predictions.csv"]
+    read = ["config.yaml", "provenance.json", *LABELS[:2], *NUMBERS[:2]]
     missing = [name for name in read if not (run.folder / name).exists()]
     if missing:
         raise ArtifactError(
             f"{run.folder / missing[0]}: missing; `polypskd run CONFIG` makes all of it"
         )
-    inputs = fingerprint([file_hash(run.folder / name) for name in read])
+    optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2]]
+    read += [name for name in optional if (run.folder / name).exists()]
+    inputs = fingerprint([(name, file_hash(run.folder / name)) for name in read])
     if is_fresh(run.folder, "report", inputs, REPORT):
         return False
     run.log.tell("report", "start")

@@ -130,6 +130,14 @@ def test_thresholds_must_fall():
         parse_config(raw)
 
 
+@pytest.mark.parametrize("name", ['a"b', "a/b", "a\nb"])
+def test_a_class_name_that_would_break_a_table_is_refused(name):
+    raw = minimal()
+    raw["cohort"]["classes"] = ["low", name]
+    with pytest.raises(ConfigError, match="a quote, a slash or a line break"):
+        parse_config(raw)
+
+
 def test_merge_must_name_every_class_and_no_vote_twice():
     raw = minimal()
     raw["cohort"]["merge"] = {"low": ["a"]}

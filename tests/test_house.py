@@ -15,7 +15,7 @@ ROOMS = {
     "albumentations": {"data/augment.py"},
     "monai": {"models/networks.py"},
     "pydicom": {"cohort/dicom.py"},
-    "sklearn": {"cohort/splits.py", "metrics/"},
+    "sklearn": {"metrics/"},
     "typer": {"cli.py"},
     "matplotlib": {"reporting/"},
     "jinja2": {"reporting/"},

@@ -49,7 +49,7 @@ class Examples:
         consensus: class name.
         subclass: subclass name.
         level: difficulty, 0 = easiest.
-        stage: when the example joins the training, 0 = at once.
+        stage: when the example joins the training, 0 = at once; 0 outside the training split.
         agreement: share of votes for the consensus, in (0, 1].
         n_votes: number of votes.
         votes: class name → (N,) number of votes.
