@@ -332,7 +332,9 @@ class ResNet(Section):
     """MONAI ResNet; `width` is the number of channels of the first stage."""
 
     kind: Literal["resnet10", "resnet18", "resnet34", "resnet50"]
-    width: Annotated[int, Field(ge=4, le=256)] = 64
+    # Other widths crash torch 2.13 on CPUs: its strided 1×1 convolution in channels_last writes
+    # outside its memory when the channels are no multiple of 16 and the batch is odd.
+    width: Annotated[int, Field(ge=16, le=256, multiple_of=16)] = 64
     stem_stride: Literal[1, 2] = 2
     max_pool: bool = True  # off for small frames such as 32 px
     weights: Path | None = None

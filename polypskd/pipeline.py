@@ -31,7 +31,6 @@ from polypskd.config import (
     ImageFolder,
     LongVotes,
     Metadata,
-    Method,
     PatientColumn,
     SyntheticFrames,
     read_config,
@@ -497,16 +496,16 @@ def _teacher_key(material: Material, taught: Scheme) -> str:
 
 def _about(material: Material, scheme: Scheme, role: str) -> dict[str, Any]:
     config = material.config
-    method: Method = config.student.method
     network = config.teacher.network if role == "teacher" else config.student.network
-    return {
+    # A teacher does not depend on the settings of the student that will ask it.
+    method = {} if role == "teacher" else {"method": config.student.method.model_dump(mode="json")}
+    return method | {
         "network": network.model_dump(mode="json", exclude={"weights"}),
         "classes": scheme.classes,
         "subclasses": scheme.subclasses,
         "class_of": scheme.class_of.tolist(),
         "size": config.augment.size,
         "role": role,
-        "method": method.model_dump(mode="json"),
         "seed": config.seed,
         "research_use_only": True,
     }

@@ -20,9 +20,9 @@ SMALL = (
     "labels.subclasses.min_size=2",
     "labels.curriculum.epochs_per_stage=1",
     "teacher.network.kind=resnet10",
-    "teacher.network.width=8",
+    "teacher.network.width=16",
     "teacher.fit.epochs=4",
-    "student.network.width=8",
+    "student.network.width=16",
     "student.fit.epochs=4",
     "evaluation.resamples=50",
 )

@@ -10,9 +10,9 @@ from polypskd.errors import ArtifactError
 from polypskd.models.checkpoint import load_pretrained, read_network, write_network
 from polypskd.models.networks import build_network
 
-CONFIG = TypeAdapter(Network).validate_python({"kind": "resnet10", "width": 4})
+CONFIG = TypeAdapter(Network).validate_python({"kind": "resnet10", "width": 16})
 ABOUT = {
-    "network": {"kind": "resnet10", "width": 4},
+    "network": {"kind": "resnet10", "width": 16},
     "classes": ["a", "b"],
     "subclasses": ["a/easy", "a/hard", "b"],
     "class_of": [0, 0, 1],
@@ -80,6 +80,6 @@ def test_files_that_are_no_weights_are_refused_and_run_no_code(tmp_path, content
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
-    save_file(build_network(CONFIG.model_copy(update={"width": 8}), 3).state_dict(), path)
+    save_file(build_network(CONFIG.model_copy(update={"width": 32}), 3).state_dict(), path)
     with pytest.raises(ArtifactError, match="another architecture"):
         load_pretrained(build_network(CONFIG, 3), path)

@@ -41,7 +41,7 @@ def test_multiply_accumulates_of_a_resnet18_are_the_published_ones():
 
 
 def test_a_small_frame_keeps_its_resolution_without_stem():
-    network = build_network(config("resnet10", width=8, stem_stride=1, max_pool=False), 2)
+    network = build_network(config("resnet10", width=16, stem_stride=1, max_pool=False), 2)
     assert count_macs(network, 32) > 8 * count_macs(
-        build_network(config("resnet10", width=8), 2), 32
+        build_network(config("resnet10", width=16), 2), 32
     )
