@@ -79,3 +79,13 @@ def test_below_the_torch_line_nothing_heavy_is_loaded():
 def test_the_readmes_test_command_is_the_one_that_ci_calls():
     lines = [line for line in (ROOT / "README.md").read_text().splitlines() if "make check" in line]
     assert "    pip install -e '.[dev]' && make check" in lines
+
+
+def test_the_public_list_is_true_and_importing_the_package_loads_nothing():
+    import polypskd
+
+    for name in polypskd.__all__:
+        assert getattr(polypskd, name).__doc__, name
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = polypskd.nonsense
+    assert not loaded_by("import polypskd") & (HEAVY | {"numpy", "polars", "pydantic"})
