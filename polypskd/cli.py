@@ -18,7 +18,7 @@ from polypskd.errors import PolypskdError
 
 if TYPE_CHECKING:
     from polypskd.config import Config
-    from polypskd.pipeline import Run
+    from polypskd.runs import Run
 
 app = typer.Typer(
     name="polypskd",
@@ -59,7 +59,7 @@ def _work(
 ) -> Run:
     """Open the run, lock it, do the steps; a fault of ours leaves its trace in the run's log."""
     from polypskd.artifacts import lock_run
-    from polypskd.pipeline import open_run
+    from polypskd.runs import open_run
     from polypskd.terminal import show_progress
 
     folder = out or Path("runs") / config.name
@@ -272,10 +272,11 @@ def report(
     """Write report.html and report.json of a run."""
     from polypskd import pipeline
     from polypskd.artifacts import lock_run
+    from polypskd.runs import reopen_run
     from polypskd.terminal import show_progress
 
     with show_progress(quiet) as listen:
-        opened = pipeline.reopen_run(run, listen)
+        opened = reopen_run(run, listen)
         with lock_run(run):
             _guarded(opened, pipeline.report)
     path = (run / "report.html").resolve()

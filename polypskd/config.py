@@ -213,6 +213,8 @@ class CohortConfig(Section):
                 raise ValueError("merge: a vote stands in two classes")
         if (self.frames.kind == "synthetic") != (self.votes.kind == "synthetic"):
             raise ValueError("frames and votes: synthetic frames go with synthetic votes")
+        if self.frames.kind == "synthetic" and self.merge is not None:
+            raise ValueError("merge: synthetic votes are not finer than the classes")
         if self.votes.kind == "folders" and self.frames.kind != "image_folder":
             raise ValueError("votes: kind folders needs frames of kind image_folder")
         return self

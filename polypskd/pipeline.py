@@ -7,15 +7,12 @@ whose inputs are unchanged is skipped; one that was killed is simply done again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from polypskd.artifacts import (
-    RunLog,
     describe_machine,
     file_hash,
     fingerprint,
@@ -33,94 +30,14 @@ from polypskd.config import (
     Metadata,
     PatientColumn,
     SyntheticFrames,
-    read_config,
 )
-from polypskd.errors import ArtifactError, ConfigError, OutputError
+from polypskd.errors import ArtifactError, ConfigError
+from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 if TYPE_CHECKING:
     from polypskd.cohort.table import Cohort
     from polypskd.labels.examples import Examples, Scheme
     from polypskd.training.material import Material
-
-LABELS = ("examples.csv", "agreement.json", "excluded.csv")
-TEACHER = ("teacher.safetensors", "teacher_history.json", "targets.npz")
-STUDENT = ("student.safetensors", "student_history.json")
-NUMBERS = ("evaluation.json", "predictions.csv", "predictions_teacher.csv")
-REPORT = ("report.html", "report.json")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One folder of results.
-
-    Args:
-        folder: where everything goes.
-        config: the experiment.
-        log: told of everything.
-    """
-
-    folder: Path
-    config: Config
-    log: RunLog
-
-
-def open_run(
-    config: Config,
-    folder: Path,
-    *,
-    overwrite: bool = False,
-    listen: Callable[[dict[str, Any]], None] | None = None,
-) -> Run:
-    """Open a run folder, new or of the same config; hold its lock while you use it.
-
-    Raises:
-        OutputError: it holds the results of another config, or other people's files.
-    """
-    path = folder / "config.yaml"
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    if path.exists():
-        old = path.read_text(encoding="utf-8")
-        if old != text and not overwrite:
-            changed = _first_change(yaml.safe_load(old), config)
-            raise OutputError(
-                f"{folder}: holds the results of another config ({changed}); "
-                "give --out another folder, or --overwrite"
-            )
-        if old != text:
-            # What the new config does not make anew must not stand beside what it does.
-            for name in (*TEACHER, *STUDENT, *NUMBERS, *REPORT):
-                (folder / name).unlink(missing_ok=True)
-    elif any(item.name != ".steps" for item in folder.iterdir()) and not overwrite:
-        raise OutputError(f"{folder}: not empty and not a run; give --out another folder")
-    write_text(path, text)
-    return Run(folder, config, RunLog(folder / "log.jsonl", listen))
-
-
-def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> Run:
-    """Open an existing run folder by the config that it holds.
-
-    Raises:
-        ArtifactError: it is not a run folder.
-    """
-    path = folder / "config.yaml"
-    if not path.exists():
-        raise ArtifactError(f"{folder}: not a run folder (no config.yaml); give one under runs/")
-    return Run(folder, read_config(path), RunLog(folder / "log.jsonl", listen))
-
-
-def _first_change(old: Any, config: Config) -> str:
-    """Name the first key that differs."""
-
-    def walk(a: Any, b: Any, at: str) -> str | None:
-        if isinstance(a, dict) and isinstance(b, dict):
-            for key in [*b, *(k for k in a if k not in b)]:
-                found = walk(a.get(key), b.get(key), f"{at}.{key}" if at else str(key))
-                if found:
-                    return found
-            return None
-        return None if a == b else f"{at}: {a} → {b}"
-
-    return walk(old, config.model_dump(mode="json"), "") or "written by another version"
 
 
 def locate_cohort(config: Config, folder: Path) -> CohortConfig:
