@@ -53,12 +53,13 @@ def test_no_patient_stands_in_two_splits_and_every_class_in_each(seed: int, pati
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000))
-def test_shares_come_close_to_those_asked_for(seed: int) -> None:
+def test_shares_come_within_one_patient_of_those_asked_for(seed: int) -> None:
     ids, strata = draw(seed)
     split = split_by_patient(ids, strata, val=0.15, test=0.25, seed=seed)
     for part in (strata >= 0, strata == 0, strata == 1, strata == 2):
+        largest = np.unique(ids[part], return_counts=True)[1].max()
         for name, share in zip(NAMES, (0.6, 0.15, 0.25), strict=True):
-            assert abs((split[part] == name).mean() - share) <= 0.04
+            assert abs((split[part] == name).sum() - share * part.sum()) <= largest
 
 
 def test_levels_are_balanced_too() -> None:
