@@ -21,7 +21,7 @@ def machine() -> str:
 def record(title: str, values: dict[str, object]) -> None:
     """Append a line to the table of this title, making the table if there is none."""
     row = {"date": datetime.date.today().isoformat(), **values, "machine": machine()}
-    lines = PATH.read_text().splitlines() if PATH.exists() else ["# Results", ""]
+    lines = PATH.read_text().splitlines() if PATH.exists() else ["# Results"]
     head = "| " + " | ".join(row) + " |"
     line = "| " + " | ".join(str(value) for value in row.values()) + " |"
     if f"## {title}" in lines and head in lines[lines.index(f"## {title}") :]:
@@ -30,6 +30,6 @@ def record(title: str, values: dict[str, object]) -> None:
             at += 1
         lines.insert(at, line)
     else:
-        lines += [f"## {title}", "", head, "|" + "---|" * len(row), line, ""]
+        lines += ["", f"## {title}", "", head, "|" + "---|" * len(row), line]
     PATH.write_text("\n".join(lines).rstrip() + "\n")
     print(line)
