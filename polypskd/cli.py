@@ -49,26 +49,6 @@ def _say(result: dict[str, Any], text: str, as_json: bool) -> None:
     sys.stdout.write((json.dumps(result, ensure_ascii=False) if as_json else text) + "\n")
 
 
-def _work(
-    config: Config,
-    out: Path | None,
-    steps: Callable[[Run], object],
-    *,
-    overwrite: bool,
-    quiet: bool,
-) -> Run:
-    """Open the run, lock it, do the steps; a fault of ours leaves its trace in the run's log."""
-    from polypskd.artifacts import lock_run
-    from polypskd.runs import open_run
-    from polypskd.terminal import show_progress
-
-    folder = out or Path("runs") / config.name
-    with lock_run(folder), show_progress(quiet) as listen:
-        run = open_run(config, folder, overwrite=overwrite, listen=listen)
-        _guarded(run, steps)
-    return run
-
-
 def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
     try:
         steps(run)
@@ -87,36 +67,21 @@ def _read(path: Path, overrides: list[str] | None) -> Config:
     return read_config(path, tuple(overrides or ()))
 
 
-def _result(run: Run) -> tuple[dict[str, Any], str]:
-    """Sum up a finished run."""
-    from polypskd.artifacts import read_json
+def _work(
+    name: str, config: Config, out: Path | None, *, quiet: bool, as_json: bool, overwrite: bool
+) -> None:
+    """Open the run, lock it, do a step or all, and say what came of it."""
+    from polypskd import pipeline
+    from polypskd.artifacts import lock_run
+    from polypskd.runs import open_run
+    from polypskd.summary import describe_step
+    from polypskd.terminal import show_progress
 
-    numbers = read_json(run.folder / "evaluation.json")
-    html = (run.folder / "report.html").resolve()
-
-    def tell(record: dict[str, Any]) -> str:
-        f1, ece = record["macro_f1"], record["calibration"]
-        after = f" → {ece['after']['ece']['value']:.3f}" if ece.get("after") else ""
-        interval = f" [{f1['low']:.3f}, {f1['high']:.3f}]" if f1["low"] is not None else ""
-        return (
-            f"macro-F1 {f1['value']:.3f}{interval}   ECE {ece['before']['ece']['value']:.3f}{after}"
-        )
-
-    lines = [f"Student  {tell(numbers)}"]
-    if numbers.get("teacher"):
-        lines.append(f"Teacher  {tell(numbers['teacher'])}")
-    lines += [f"Report   {html}", "Research use only: not a medical device, not for diagnosis."]
-    result = {
-        "run": str(run.folder),
-        "report": str(html),
-        "macro_f1": numbers["macro_f1"],
-        "teacher_macro_f1": numbers["teacher"]["macro_f1"] if numbers.get("teacher") else None,
-        "calibration": {
-            when: numbers["calibration"][when] and numbers["calibration"][when]["ece"]
-            for when in ("before", "after")
-        },
-    }
-    return result, "\n".join(lines)
+    folder = out or Path("runs") / config.name
+    with lock_run(folder), show_progress(quiet) as listen:
+        run = open_run(config, folder, overwrite=overwrite, listen=listen)
+        _guarded(run, pipeline.VERBS[name])
+    _say(*describe_step(name, run), as_json)
 
 
 @app.command()
@@ -127,18 +92,16 @@ def demo(
     as_json: JsonOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Draw a cohort, train teacher and student on it, and write a report."""
+    """Train and report on a drawn cohort; needs no data."""
     from importlib import resources
 
     import yaml
 
     from polypskd.config import parse_config
-    from polypskd.pipeline import run_all
 
     text = resources.files("polypskd").joinpath("demo.yaml").read_text(encoding="utf-8")
     config = parse_config(yaml.safe_load(text), tuple(settings or ()), where="demo")
-    run = _work(config, out, run_all, overwrite=overwrite, quiet=quiet)
-    _say(*_result(run), as_json)
+    _work("run", config, out, quiet=quiet, as_json=as_json, overwrite=overwrite)
 
 
 @app.command()
@@ -150,7 +113,7 @@ def init(
     as_json: JsonOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Look at your files, recognize the form of the votes, and write a config."""
+    """Look at your files and write a config for them."""
     from polypskd.artifacts import write_text
     from polypskd.cohort.recognition import recognize_votes, write_config
     from polypskd.errors import ConfigError, OutputError
@@ -174,7 +137,7 @@ def check(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read everything the config names, every pixel included, and tell every fault."""
+    """Read all that a config names and tell every fault."""
     import tempfile
 
     from polypskd.pipeline import check as check_cohort
@@ -184,83 +147,36 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         cohort = check_cohort(parsed, Path(folder) / "cohort")
     result, text = describe_cohort(cohort)
-    _say(result, "" if quiet else text, as_json)
+    _say(result, "No faults found." if quiet else text, as_json)
 
 
-@app.command()
-def derive(
-    config: ConfigArgument,
-    settings: SetOption = None,
-    out: OutOption = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Derive agreement, subclasses and stages: writes examples.csv."""
-    from polypskd import pipeline
-    from polypskd.artifacts import read_json
-    from polypskd.summary import describe_labels
-
-    run = _work(_read(config, settings), out, pipeline.derive, overwrite=overwrite, quiet=quiet)
-    described = read_json(run.folder / "agreement.json")
-    _say(
-        {"run": str(run.folder), **described},
-        "" if quiet else f"{describe_labels(described)}\nWrote {run.folder / 'examples.csv'}",
-        as_json,
-    )
+STEPS = {
+    "derive": "Derive agreement, subclasses and stages: writes examples.csv.",
+    "teach": "Train the teacher and cache its answers.",
+    "distill": "Train the student.",
+    "evaluate": "Judge teacher and student on the test split.",
+    "run": "Do everything; skip what is fresh, resume what was killed.",
+}
 
 
-@app.command()
-def teach(
-    config: ConfigArgument,
-    settings: SetOption = None,
-    out: OutOption = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Train the teacher and cache its answers."""
-    from polypskd import pipeline
+def _add_step(name: str, text: str) -> None:
+    """Add a verb that does one step of a config's run, or all of them."""
 
-    run = _work(_read(config, settings), out, pipeline.teach, overwrite=overwrite, quiet=quiet)
-    needless = run.config.student.method.kind == "none"
-    text = "The method none has no teacher." if needless else f"Wrote {run.folder / 'targets.npz'}"
-    _say({"run": str(run.folder), "teacher": not needless}, text, as_json)
+    @app.command(name, help=text)
+    def step(
+        config: ConfigArgument,
+        settings: SetOption = None,
+        out: OutOption = None,
+        quiet: QuietOption = False,
+        as_json: JsonOption = False,
+        overwrite: OverwriteOption = False,
+    ) -> None:
+        parsed = _read(config, settings)
+        _work(name, parsed, out, quiet=quiet, as_json=as_json, overwrite=overwrite)
 
 
-@app.command()
-def distill(
-    config: ConfigArgument,
-    settings: SetOption = None,
-    out: OutOption = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Train the student."""
-    from polypskd import pipeline
-
-    run = _work(_read(config, settings), out, pipeline.distill, overwrite=overwrite, quiet=quiet)
-    weights = run.folder / "student.safetensors"
-    _say({"run": str(run.folder), "student": str(weights)}, f"Wrote {weights}", as_json)
-
-
-@app.command()
-def evaluate(
-    config: ConfigArgument,
-    settings: SetOption = None,
-    out: OutOption = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Judge teacher and student on the test split."""
-    from polypskd import pipeline
-    from polypskd.artifacts import read_json
-
-    run = _work(_read(config, settings), out, pipeline.evaluate, overwrite=overwrite, quiet=quiet)
-    path = run.folder / "evaluation.json"
-    _say(read_json(path), f"Wrote {path}", as_json)
+for _name, _text in STEPS.items():
+    _add_step(_name, _text)
 
 
 @app.command()
@@ -273,30 +189,14 @@ def report(
     from polypskd import pipeline
     from polypskd.artifacts import lock_run
     from polypskd.runs import reopen_run
+    from polypskd.summary import describe_step
     from polypskd.terminal import show_progress
 
     with show_progress(quiet) as listen:
         opened = reopen_run(run, listen)
         with lock_run(run):
             _guarded(opened, pipeline.report)
-    path = (run / "report.html").resolve()
-    _say({"run": str(run), "report": str(path)}, f"Wrote {path}", as_json)
-
-
-@app.command()
-def run(
-    config: ConfigArgument,
-    settings: SetOption = None,
-    out: OutOption = None,
-    quiet: QuietOption = False,
-    as_json: JsonOption = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Do everything, skipping what is fresh; a killed run goes on where it was."""
-    from polypskd.pipeline import run_all
-
-    done = _work(_read(config, settings), out, run_all, overwrite=overwrite, quiet=quiet)
-    _say(*_result(done), as_json)
+    _say(*describe_step("report", opened), as_json)
 
 
 @app.command()

@@ -1,13 +1,18 @@
-"""Cohort and labels in a few lines for the terminal."""
+"""What came of a verb: JSON-like values, and a few lines for the terminal."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from polypskd.artifacts import read_json
 from polypskd.cohort.table import Cohort
+from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
+
+Said = tuple[dict[str, Any], str]  # for machines, for people
 
 
 def describe_cohort(cohort: Cohort) -> tuple[dict[str, Any], str]:
@@ -55,3 +60,79 @@ def describe_labels(described: dict[str, Any]) -> str:
         size = row["size"]
         lines.append(f"{row['name']:<36} {size['train']:>7} {size['val']:>7} {size['test']:>7}")
     return "\n".join([*lines, *described["merges"], *described["notes"]])
+
+
+def describe_step(name: str, run: Run) -> Said:
+    """Sum up what a verb has done to a run, as JSON-like values and as text."""
+    values, text = DESCRIBE[name](run)
+    return {"run": str(run.folder)} | values, text
+
+
+def _describe_derive(run: Run) -> Said:
+    described = read_json(run.folder / LABELS[1])
+    return described, f"{describe_labels(described)}\nWrote {run.folder / LABELS[0]}"
+
+
+def _describe_teach(run: Run) -> Said:
+    if run.config.student.method.kind == "none":
+        return {"teacher": None}, "The method none has no teacher."
+    weights = run.folder / TEACHER[0]
+    return {"teacher": str(weights)}, f"Wrote {weights} and {run.folder / TEACHER[2]}"
+
+
+def _describe_distill(run: Run) -> Said:
+    weights = run.folder / STUDENT[0]
+    return {"student": str(weights)}, f"Wrote {weights}"
+
+
+def _describe_evaluate(run: Run) -> Said:
+    numbers = read_json(run.folder / NUMBERS[0])
+    return numbers, f"{describe_scores(numbers)}\nWrote {run.folder / NUMBERS[0]}"
+
+
+def _describe_report(run: Run) -> Said:
+    html = (run.folder / REPORT[0]).resolve()
+    return {"report": str(html)}, f"Wrote {html}"
+
+
+def _describe_run(run: Run) -> Said:
+    numbers = read_json(run.folder / NUMBERS[0])
+    html = (run.folder / REPORT[0]).resolve()
+    values = {
+        "report": str(html),
+        "macro_f1": numbers["macro_f1"],
+        "teacher_macro_f1": numbers["teacher"]["macro_f1"] if numbers.get("teacher") else None,
+        "calibration": {
+            when: numbers["calibration"][when] and numbers["calibration"][when]["ece"]
+            for when in ("before", "after")
+        },
+    }
+    return values, (
+        f"{describe_scores(numbers)}\nReport   {html}\n"
+        "Research use only: not a medical device, not for diagnosis."
+    )
+
+
+DESCRIBE: dict[str, Callable[[Run], Said]] = {
+    "derive": _describe_derive,
+    "teach": _describe_teach,
+    "distill": _describe_distill,
+    "evaluate": _describe_evaluate,
+    "report": _describe_report,
+    "run": _describe_run,
+}
+
+
+def describe_scores(numbers: dict[str, Any]) -> str:
+    """Put macro-F1 and calibration error of student and teacher in a line each."""
+
+    def tell(record: dict[str, Any]) -> str:
+        f1, ece = record["macro_f1"], record["calibration"]
+        after = f" → {ece['after']['ece']['value']:.3f}" if ece.get("after") else ""
+        interval = f" [{f1['low']:.3f}, {f1['high']:.3f}]" if f1["low"] is not None else ""
+        return (
+            f"macro-F1 {f1['value']:.3f}{interval}   ECE {ece['before']['ece']['value']:.3f}{after}"
+        )
+
+    teacher = numbers.get("teacher")
+    return f"Student  {tell(numbers)}" + (f"\nTeacher  {tell(teacher)}" if teacher else "")

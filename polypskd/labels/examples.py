@@ -21,23 +21,6 @@ NUMBERS = {"level": pl.Int64, "stage": pl.Int64, "agreement": pl.Float64, "n_vot
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """The map subclass → class, easiest subclass of each class first.
-
-    Args:
-        classes: K names, lowest to highest risk.
-        subclasses: S names, grouped by class.
-        class_of: (S,) class index of each subclass.
-        level_of: (S,) difficulty level of each subclass, 0 = easiest.
-    """
-
-    classes: tuple[str, ...]
-    subclasses: tuple[str, ...]
-    class_of: Ints
-    level_of: Ints
-
-
-@dataclass(frozen=True)
 class Examples:
     """N labelled frames: arrays of length N, names as in examples.csv.
 

@@ -18,7 +18,7 @@ from polypskd import config
 from polypskd.cohort.table import Cohort
 from polypskd.errors import CohortError, Fault
 from polypskd.labels.consensus import Consensus
-from polypskd.labels.examples import Scheme
+from polypskd.labels.scheme import Scheme
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter
@@ -14,11 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from polypskd.artifacts import write_atomic
-from polypskd.config import Network
+from polypskd.config import Config, Network
 from polypskd.errors import ArtifactError
+from polypskd.labels.scheme import Scheme
 from polypskd.models.networks import build_network
 
 KEY = "polypskd"  # one metadata key: the file's bytes would else depend on the order of a hash map
+
+Role = Literal["teacher", "student"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,29 @@ def write_network(path: Path, network: nn.Module, about: dict[str, Any]) -> None
     }
     text = json.dumps(about, sort_keys=True)
     write_atomic(path, lambda temporary: save_file(state, temporary, metadata={KEY: text}))
+
+
+def describe_network(config: Config, scheme: Scheme, role: Role) -> dict[str, Any]:
+    """Describe a network of a run for those who read its file alone.
+
+    Args:
+        config: the experiment.
+        scheme: what the outputs mean.
+        role: "teacher" or "student".
+    """
+    network = config.teacher.network if role == "teacher" else config.student.network
+    # A teacher does not depend on the settings of the student that will ask it.
+    method = {} if role == "teacher" else {"method": config.student.method.model_dump(mode="json")}
+    return method | {
+        "network": network.model_dump(mode="json", exclude={"weights"}),
+        "classes": scheme.classes,
+        "subclasses": scheme.subclasses,
+        "class_of": scheme.class_of.tolist(),
+        "size": config.augment.size,
+        "role": role,
+        "seed": config.seed,
+        "research_use_only": True,
+    }
 
 
 def read_network(path: Path, verb: str) -> Stored:

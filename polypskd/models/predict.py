@@ -23,6 +23,15 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cpu")
 
 
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Decide on bfloat16: "auto" takes it on CUDA and on CPUs that compute in it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
 def to_input(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
     """Turn (B, H, W, 3) uint8 frames into a normalized (B, 3, H, W) channels_last tensor."""
     tensor = torch.from_numpy(normalize(pixels)).permute(0, 3, 1, 2)

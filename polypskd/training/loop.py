@@ -8,8 +8,6 @@ byte, as one that was never interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +19,8 @@ from torch import Tensor, nn
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.config import Fit
 from polypskd.errors import ArtifactError
-from polypskd.models.predict import to_input
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What one network learns from, and how it is judged.
-
-    Args:
-        step: its name in the log, "teacher" or "student".
-        open_view: view index → (N, H, W, 3) uint8 frames.
-        views: V; epoch e uses view e mod V.
-        active: epoch → (N,) whether an example takes part.
-        loss: (logits (B, S), example indices (B,), view) → scalar.
-        validate: network → (loss, macro-F1) on the validation split.
-        key: fingerprint of all of this; a checkpoint of another lesson is not continued.
-        checkpoint: written after each epoch, continued from if it is of this lesson.
-    """
-
-    step: str
-    open_view: Callable[[int], Pixels]
-    views: int
-    active: Callable[[int], NDArray[np.bool_]]
-    loss: Callable[[Tensor, Tensor, int], Tensor]
-    validate: Callable[[nn.Module], tuple[float, float]]
-    key: str
-    checkpoint: Path
+from polypskd.models.predict import to_input, use_bf16
+from polypskd.training.lesson import Lesson
 
 
 def fit(
@@ -80,7 +52,7 @@ def fit(
     """
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, settings)
-    bf16 = use_bf16(settings, device)
+    bf16 = use_bf16(settings.precision, device)
     history: list[dict[str, Any]] = []
     best: dict[str, Tensor] = {}
     saved = _load(lesson.checkpoint, lesson.key)
@@ -186,15 +158,6 @@ def build_optimizer(network: nn.Module, settings: Fit) -> torch.optim.Optimizer:
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.lr)
     return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
-
-
-def use_bf16(settings: Fit, device: torch.device) -> bool:
-    """Decide on bfloat16: "auto" takes it on CUDA and on CPUs that compute in it."""
-    if settings.precision != "auto":
-        return settings.precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def _save(

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from polypskd.artifacts import RunLog, fingerprint
 from polypskd.config import Config
 from polypskd.data.augment import open_views
-from polypskd.data.store import PixelStore
+from polypskd.data.store import PixelStore, open_store
+from polypskd.errors import ConfigError
 from polypskd.labels.curriculum import select_active
-from polypskd.labels.examples import Examples, Scheme
+from polypskd.labels.examples import Examples
+from polypskd.labels.scheme import Scheme
+from polypskd.models.predict import choose_device
 
 Ints = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
@@ -77,8 +81,52 @@ class Material:
             seed=self.config.seed,
         )
 
+    def fingerprint(self) -> str:
+        """Fingerprint what training reads: labels, pixels, views, curriculum and seed."""
+        examples = self.examples
+        columns = (examples.frame_id, examples.split, examples.subclass, examples.stage)
+        return fingerprint(
+            [
+                self.config.seed,
+                self.config.augment.model_dump(mode="json"),
+                self.config.labels.curriculum.model_dump(mode="json"),
+                self.store.key,
+                [[str(value) for value in values] for values in columns],
+                [examples.consensus.tolist(), self.scheme.subclasses],
+            ]
+        )
 
-def class_scheme(scheme: Scheme) -> Scheme:
-    """Forget the subclasses: one a class."""
-    count = len(scheme.classes)
-    return Scheme(scheme.classes, scheme.classes, np.arange(count), np.zeros(count, dtype=np.int64))
+
+def open_material(
+    examples: Examples,
+    scheme: Scheme,
+    *,
+    frames: Path | None,
+    config: Config,
+    run: Path,
+    log: RunLog,
+) -> Material:
+    """Join examples with their pixels, decoding those that were not decoded yet.
+
+    Args:
+        examples: labelled frames.
+        scheme: their subclasses.
+        frames: the folder that their paths start from.
+        config: the experiment.
+        run: the run folder; decoded pixels are kept in it.
+        log: told how far the decoding is.
+
+    Raises:
+        ConfigError: there are votes only.
+        CohortError: a frame has become unreadable.
+    """
+    if frames is None:
+        raise ConfigError("cohort.frames: kind none has no frames to train on; use image_folder")
+    store = open_store(
+        frames,
+        [str(path) for path in examples.path],
+        size=config.augment.size,
+        folder=run / ".steps" / "pixels",
+        progress=lambda done, total: log.progress("decode", done, total),
+    )
+    return Material(examples, scheme, store, config, run, choose_device(config.device))

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 
-from polypskd.artifacts import RunLog, fingerprint
+from polypskd.artifacts import RunLog
 from polypskd.config import ConventionalKD, Method, Plain, SubclassKD
-from polypskd.labels.examples import Scheme
-from polypskd.models.checkpoint import load_pretrained
-from polypskd.models.networks import build_network
-from polypskd.training.judge import build_judge
-from polypskd.training.loop import Lesson, fit, use_bf16
+from polypskd.labels.scheme import Scheme, class_scheme
+from polypskd.training.lesson import Loss, prepare_lesson, prepare_network
+from polypskd.training.loop import fit
 from polypskd.training.losses import (
     class_cross_entropy,
     distillation_loss,
     subclass_cross_entropy,
 )
-from polypskd.training.material import Material, class_scheme
+from polypskd.training.material import Material
 from polypskd.training.targets import Targets
-
-Loss = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def student_scheme(method: Method, scheme: Scheme) -> Scheme:
@@ -96,45 +91,20 @@ def train_student(
         The network of the best epoch, and one record an epoch.
     """
     config = material.config
-    settings = config.student.fit
     scheme = student_scheme(config.student.method, material.scheme)
-    torch.manual_seed(config.seed)
     if network is None:
-        network = build_network(config.student.network, len(scheme.subclasses))
-        if config.student.network.weights is not None:
-            loaded = load_pretrained(network, config.student.network.weights)
-            log.tell("student", "pretrained", tensors=loaded)
-    train, val = material.rows("train"), material.rows("val")
+        network = prepare_network(
+            "student", config.student.network, len(scheme.subclasses), seed=config.seed, log=log
+        )
+    rows = material.rows("train")
     device = material.device
     loss = build_loss(
         config.student.method,
-        classes=torch.from_numpy(material.classes(train)).to(device),
-        subclasses=torch.from_numpy(material.subclasses(train)).to(device),
+        classes=torch.from_numpy(material.classes(rows)).to(device),
+        subclasses=torch.from_numpy(material.subclasses(rows)).to(device),
         class_of=torch.from_numpy(scheme.class_of).to(device),
         teacher=None if targets is None else torch.from_numpy(targets.logits).to(device),
     )
-    lesson = Lesson(
-        step="student",
-        open_view=material.open_view,
-        views=config.augment.views,
-        active=lambda epoch: material.active(epoch, settings.epochs),
-        loss=loss,
-        validate=build_judge(
-            material.store.pixels[val],
-            material.classes(val),
-            scheme.class_of,
-            device,
-            bf16=use_bf16(settings, device),
-        ),
-        key=fingerprint(["student", key]),
-        checkpoint=material.run / ".steps" / "student.pt",
-    )
-    history = fit(
-        network,
-        lesson,
-        settings,
-        seed=config.seed,
-        device=device,
-        log=log,
-    )
+    lesson = prepare_lesson("student", material, scheme, config.student, loss, key)
+    history = fit(network, lesson, config.student.fit, seed=config.seed, device=device, log=log)
     return network, history

@@ -12,8 +12,7 @@ from torch import nn
 
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.errors import ArtifactError
-from polypskd.models.predict import predict_logits
-from polypskd.training.loop import use_bf16
+from polypskd.models.predict import predict_logits, use_bf16
 from polypskd.training.material import Material
 
 
@@ -41,7 +40,7 @@ def cache_targets(network: nn.Module, material: Material, *, key: str, log: RunL
     """
     network.to(material.device)
     views = material.config.augment.views
-    bf16 = use_bf16(material.config.teacher.fit, material.device)
+    bf16 = use_bf16(material.config.teacher.fit.precision, material.device)
     parts = []
     for view in range(views):
         pixels = material.open_view(view)

@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polypskd.artifacts import RunLog, fingerprint
-from polypskd.labels.examples import Scheme
-from polypskd.models.checkpoint import load_pretrained
-from polypskd.models.networks import build_network
-from polypskd.training.judge import build_judge
-from polypskd.training.loop import Lesson, fit, use_bf16
+from polypskd.artifacts import RunLog, file_hash, fingerprint
+from polypskd.labels.scheme import Scheme
+from polypskd.training.lesson import prepare_lesson, prepare_network
+from polypskd.training.loop import fit
 from polypskd.training.losses import subclass_cross_entropy
 from polypskd.training.material import Material
 
@@ -37,43 +35,33 @@ def train_teacher(
         Sajedi & Plataniotis 2022: known subclass labels need no auxiliary loss.
     """
     config = material.config
-    settings = config.teacher.fit
-    torch.manual_seed(config.seed)
-    network = build_network(config.teacher.network, len(scheme.subclasses))
-    if config.teacher.network.weights is not None:
-        loaded = load_pretrained(network, config.teacher.network.weights)
-        log.tell("teacher", "pretrained", tensors=loaded)
-    train, val = material.rows("train"), material.rows("val")
+    network = prepare_network(
+        "teacher", config.teacher.network, len(scheme.subclasses), seed=config.seed, log=log
+    )
+    rows = material.rows("train")
     by_class = len(scheme.subclasses) == len(scheme.classes)
     targets = torch.from_numpy(
-        material.classes(train) if by_class else material.subclasses(train)
+        material.classes(rows) if by_class else material.subclasses(rows)
     ).to(material.device)
 
     def loss(logits: Tensor, indices: Tensor, view: int) -> Tensor:
         return subclass_cross_entropy(logits, targets[indices])
 
-    lesson = Lesson(
-        step="teacher",
-        open_view=material.open_view,
-        views=config.augment.views,
-        active=lambda epoch: material.active(epoch, settings.epochs),
-        loss=loss,
-        validate=build_judge(
-            material.store.pixels[val],
-            material.classes(val),
-            scheme.class_of,
-            material.device,
-            bf16=use_bf16(settings, material.device),
-        ),
-        key=fingerprint(["teacher", key]),
-        checkpoint=material.run / ".steps" / "teacher.pt",
-    )
+    lesson = prepare_lesson("teacher", material, scheme, config.teacher, loss, key)
     history = fit(
-        network,
-        lesson,
-        settings,
-        seed=config.seed,
-        device=material.device,
-        log=log,
+        network, lesson, config.teacher.fit, seed=config.seed, device=material.device, log=log
     )
     return network, history
+
+
+def fingerprint_teacher(material: Material, scheme: Scheme) -> str:
+    """Fingerprint all that a teacher depends on."""
+    weights = material.config.teacher.network.weights
+    return fingerprint(
+        [
+            material.fingerprint(),
+            material.config.teacher.model_dump(mode="json"),
+            scheme.subclasses,
+            file_hash(weights) if weights is not None and weights.is_file() else None,
+        ]
+    )

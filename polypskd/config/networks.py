@@ -1,0 +1,55 @@
+"""The sections `augment` and `network`: what a network sees, and which network it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from polypskd.config.section import Count, Section
+
+
+class Augment(Section):
+    """Seeded views; strengths in [0, 1], 0 switches a transform off."""
+
+    size: Annotated[int, Field(ge=16, le=1024)] = 128
+    views: Count = 8
+    color: Annotated[float, Field(ge=0, le=1)] = (
+        0.2  # brightness, contrast, saturation; hue a tenth
+    )
+    flip: Literal["none", "horizontal", "both"] = "both"
+    rotate: Annotated[float, Field(ge=0, le=180)] = 30.0  # degrees
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    blur: Annotated[float, Field(ge=0, le=1)] = 0.1  # probability
+    cutout: Annotated[float, Field(ge=0, le=1)] = 0.2  # probability
+
+
+class ResNet(Section):
+    """MONAI ResNet; `width` is the number of channels of the first stage."""
+
+    kind: Literal["resnet10", "resnet18", "resnet34", "resnet50"]
+    # Other widths crash torch 2.13 on CPUs: its strided 1×1 convolution in channels_last writes
+    # outside its memory when the channels are no multiple of 16 and the batch is odd.
+    width: Annotated[int, Field(ge=16, le=256, multiple_of=16)] = 64
+    stem_stride: Literal[1, 2] = 2
+    max_pool: bool = True  # off for small frames such as 32 px
+    weights: Path | None = None
+
+
+class OtherNetwork(Section):
+    """Further MONAI networks."""
+
+    kind: Literal[
+        "densenet121",
+        "seresnext50",
+        "efficientnet-b0",
+        "efficientnet-b1",
+        "efficientnet-b2",
+        "efficientnet-b3",
+        "efficientnet-b4",
+    ]
+    weights: Path | None = None
+
+
+Network = Annotated[ResNet | OtherNetwork, Field(discriminator="kind")]

@@ -1,0 +1,68 @@
+"""The map subclass → class, and how agreement.json holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The map subclass → class, easiest subclass of each class first.
+
+    Args:
+        classes: K names, lowest to highest risk.
+        subclasses: S names, grouped by class.
+        class_of: (S,) class index of each subclass.
+        level_of: (S,) difficulty level of each subclass, 0 = easiest.
+    """
+
+    classes: tuple[str, ...]
+    subclasses: tuple[str, ...]
+    class_of: Ints
+    level_of: Ints
+
+
+def class_scheme(scheme: Scheme) -> Scheme:
+    """Forget the subclasses: one a class."""
+    count = len(scheme.classes)
+    return Scheme(scheme.classes, scheme.classes, np.arange(count), np.zeros(count, dtype=np.int64))
+
+
+def describe_scheme(scheme: Scheme, subclass: NDArray[np.str_], split: NDArray[np.str_]) -> Any:
+    """Name, class, level and sizes of each subclass, as rows for JSON.
+
+    Args:
+        scheme: the subclasses.
+        subclass: (N,) subclass name of each frame.
+        split: (N,) "train", "val" or "test".
+    """
+    return [
+        {
+            "name": name,
+            "class": scheme.classes[scheme.class_of[index]],
+            "level": int(scheme.level_of[index]),
+            "size": {
+                part: int(np.count_nonzero((subclass == name) & (split == part)))
+                for part in ("train", "val", "test")
+            },
+        }
+        for index, name in enumerate(scheme.subclasses)
+    ]
+
+
+def parse_scheme(described: dict[str, Any]) -> Scheme:
+    """Read the scheme out of agreement.json's "classes" and "subclasses"."""
+    classes = tuple(described["classes"])
+    rows = described["subclasses"]
+    return Scheme(
+        classes,
+        tuple(row["name"] for row in rows),
+        np.array([classes.index(row["class"]) for row in rows]),
+        np.array([row["level"] for row in rows]),
+    )

@@ -1,0 +1,92 @@
+"""What one network learns from, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polypskd.artifacts import RunLog, fingerprint
+from polypskd.config import Network, Student, Teacher
+from polypskd.labels.scheme import Scheme
+from polypskd.models.checkpoint import load_pretrained
+from polypskd.models.networks import build_network
+from polypskd.models.predict import use_bf16
+from polypskd.training.judge import build_judge
+from polypskd.training.material import Material
+
+Pixels = NDArray[np.uint8]
+Loss = Callable[[Tensor, Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one network learns from, and how it is judged.
+
+    Args:
+        step: its name in the log, "teacher" or "student".
+        open_view: view index → (N, H, W, 3) uint8 frames.
+        views: V; epoch e uses view e mod V.
+        active: epoch → (N,) whether an example takes part.
+        loss: (logits (B, S), example indices (B,), view) → scalar.
+        validate: network → (loss, macro-F1) on the validation split.
+        key: fingerprint of all of this; a checkpoint of another lesson is not continued.
+        checkpoint: written after each epoch, continued from if it is of this lesson.
+    """
+
+    step: str
+    open_view: Callable[[int], Pixels]
+    views: int
+    active: Callable[[int], NDArray[np.bool_]]
+    loss: Loss
+    validate: Callable[[nn.Module], tuple[float, float]]
+    key: str
+    checkpoint: Path
+
+
+def prepare_lesson(
+    step: str, material: Material, scheme: Scheme, settings: Teacher | Student, loss: Loss, key: str
+) -> Lesson:
+    """Prepare the lesson that teacher and student share but for the loss.
+
+    Args:
+        step: "teacher" or "student".
+        material: examples and pixels.
+        scheme: what the network's outputs mean.
+        settings: its section of the config.
+        loss: (logits (B, S), example indices (B,), view) → scalar.
+        key: fingerprint of the step's inputs.
+    """
+    val = material.rows("val")
+    return Lesson(
+        step=step,
+        open_view=material.open_view,
+        views=material.config.augment.views,
+        active=lambda epoch: material.active(epoch, settings.fit.epochs),
+        loss=loss,
+        validate=build_judge(
+            material.store.pixels[val],
+            material.classes(val),
+            scheme.class_of,
+            material.device,
+            bf16=use_bf16(settings.fit.precision, material.device),
+        ),
+        key=fingerprint([step, key]),
+        checkpoint=material.run / ".steps" / f"{step}.pt",
+    )
+
+
+def prepare_network(
+    step: str, config: Network, outputs: int, *, seed: int, log: RunLog
+) -> nn.Module:
+    """Build a network with seeded initial weights, or with those that the config names."""
+    torch.manual_seed(seed)
+    network = build_network(config, outputs)
+    if config.weights is not None:
+        log.tell(step, "pretrained", tensors=load_pretrained(network, config.weights))
+    return network
