@@ -54,7 +54,8 @@ def open_run(
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if path.exists():
         old = path.read_text(encoding="utf-8")
-        if old != text and not overwrite:
+        # A run that failed before its first result, say at a fault of the config, binds to nothing.
+        if old != text and not overwrite and _has_results(folder):
             changed = _first_change(yaml.safe_load(old), config)
             raise OutputError(
                 f"{folder}: holds the results of another config ({changed}); "
@@ -80,6 +81,11 @@ def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = N
     if not path.exists():
         raise ArtifactError(f"{folder}: not a run folder (no config.yaml); give one under runs/")
     return Run(folder, read_config(path), RunLog(folder / "log.jsonl", listen))
+
+
+def _has_results(folder: Path) -> bool:
+    made = (*LABELS, *TEACHER, *STUDENT, *NUMBERS, *REPORT)
+    return any((folder / name).exists() for name in made) or any(folder.glob(".steps/*.pt"))
 
 
 def _first_change(old: Any, config: Config) -> str:

@@ -137,6 +137,13 @@ def test_another_config_never_replaces_results_unasked(undisturbed, config, tmp_
     assert results(folder)["teacher.safetensors"] == results(undisturbed)["teacher.safetensors"]
 
 
+def test_a_config_mended_after_a_fault_may_use_the_same_folder(config, tmp_path):
+    out = ("--out", str(tmp_path / "run"), "--quiet")
+    faulty = (*SMALL, "labels.curriculum.epochs_per_stage=50")
+    assert "epochs" in call("derive", str(config), *out, settings=faulty, code=1)
+    call("derive", str(config), *out)
+
+
 def test_a_folder_of_other_files_is_left_alone(config, tmp_path):
     (tmp_path / "thesis.txt").write_text("x")
     told = call("derive", str(config), "--out", str(tmp_path), code=1)
