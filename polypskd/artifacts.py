@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,15 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def clear_leftovers(run: Path) -> None:
+    """Remove what a killed process left half-written in a run folder; call it under the lock."""
+    for folder in (run, run / ".steps", run / ".steps" / "pixels"):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in folder.glob(".*.drawing"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -109,6 +119,12 @@ def is_fresh(run: Path, step: str, inputs: str, outputs: Iterable[str]) -> bool:
         (run / name).exists() and file_hash(run / name) == recorded["outputs"].get(name)
         for name in outputs
     )
+
+
+def stamped_hash(run: Path, step: str, name: str) -> str | None:
+    """Give the hash that an output had when its step was done; None if it was not."""
+    stamp = run / ".steps" / f"{step}.json"
+    return read_json(stamp)["outputs"].get(name) if stamp.exists() else None
 
 
 def write_stamp(run: Path, step: str, inputs: str, outputs: Iterable[str]) -> None:

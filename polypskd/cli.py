@@ -52,12 +52,20 @@ def _say(result: dict[str, Any], text: str, as_json: bool) -> None:
 def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
     try:
         steps(run)
-    except (PolypskdError, KeyboardInterrupt):
+    except PolypskdError:
         raise
-    except Exception:
+    except KeyboardInterrupt:
+        sys.stderr.write("polypskd: stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
+    except Exception as error:
         import traceback
 
-        run.log.tell("run", "failed", trace=traceback.format_exc())
+        # Its message may quote a frame or a patient: the log keeps the kind and the places.
+        places = [
+            f"{at.name} ({Path(at.filename).name}:{at.lineno})"
+            for at in traceback.extract_tb(error.__traceback__)
+        ]
+        run.log.tell("run", "failed", error=type(error).__name__, places=places)
         raise
 
 
@@ -123,7 +131,7 @@ def init(
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already; give --out another name, or --overwrite")
     cohort, notes = recognize_votes(frames, votes)
-    write_text(out, write_config(cohort, notes))
+    write_text(out, write_config(cohort, notes, folder=out.parent))
     kind = cohort["votes"]["kind"]
     lines = [f"Wrote {out}: votes of kind {kind}.", *(() if quiet else notes)]
     lines.append(f"Order the classes by risk, then: polypskd check {out}")
@@ -222,9 +230,6 @@ def main() -> None:
     except PolypskdError as error:
         sys.stderr.write(f"polypskd: {error}\n")
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("polypskd: stopped; the same command goes on from here\n")
-        raise SystemExit(130) from None
     except Exception as error:
         sys.stderr.write(
             f"polypskd: internal error ({type(error).__name__}: {error}); this is our fault, "

@@ -219,11 +219,13 @@ def _judge_level(
     p, bins = _softmax(logits), settings.calibration_bins
     total = part.sums(np.ones(len(labels)))
     confusions = part.sums(_cells(logits, labels))
+    # Frames of one class have no F1 worth averaging: each wrong class would count as a zero.
+    several = np.where(len(np.unique(labels)) > 1, 1.0, np.nan)
     return LevelScores(
         n_frames=len(labels),
         n_patients=bounds.patients,
-        macro_f1=bounds.of(cls.macro_f1(confusions)),
-        weighted_f1=bounds.of(cls.weighted_f1(confusions)),
+        macro_f1=bounds.of(several * cls.macro_f1(confusions)),
+        weighted_f1=bounds.of(several * cls.weighted_f1(confusions)),
         accuracy=bounds.of(cls.accuracy(confusions)),
         ece=bounds.of_error(cal.calibration_error(part.sums(cal.top_gaps(p, labels, bins)), total)),
         brier=bounds.of(cls.divide(part.sums(cal.brier(p, labels)), total)),

@@ -108,7 +108,9 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
 
 def _level_names(material: Material, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     """Name each frame's level as its subclass does: ``adenoma/hard`` is at level ``hard``."""
-    names = [str(name).rpartition("/")[2] for name in material.examples.subclass[rows]]
+    examples = material.examples
+    pairs = zip(examples.subclass[rows], examples.consensus[rows], strict=True)
+    names = [str(name).removeprefix(f"{of}/") for name, of in pairs]
     return np.array(names, dtype=np.str_)
 
 

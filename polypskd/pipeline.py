@@ -16,6 +16,7 @@ from polypskd.artifacts import (
     fingerprint,
     is_fresh,
     read_json,
+    stamped_hash,
     write_json,
     write_stamp,
 )
@@ -31,6 +32,7 @@ from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 if TYPE_CHECKING:
     from polypskd.cohort.table import Cohort
+    from polypskd.labels.examples import Examples
     from polypskd.training.material import Material
 
 
@@ -43,17 +45,22 @@ def check(config: Config, folder: Path) -> Cohort:
 
     Raises:
         CohortError: with every fault found.
+        ConfigError: the labels' section does not fit the cohort.
     """
     from polypskd.cohort.load import load_cohort
+    from polypskd.labels.derivation import derive_labels
 
-    return load_cohort(locate_cohort(config.cohort, seed=config.seed, folder=folder))
+    cohort = load_cohort(locate_cohort(config.cohort, seed=config.seed, folder=folder))
+    # Split, subclasses and stages may fail on sound files: a check that said nothing would lie.
+    labels = config.labels.model_copy(update={"resamples": 0})
+    derive_labels(cohort, config.model_copy(update={"labels": labels}))
+    return cohort
 
 
 def derive(run: Run) -> bool:
     """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done."""
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
-    from polypskd.labels.examples import write_examples
 
     config = run.config
     located = locate_cohort(config.cohort, seed=config.seed, folder=run.folder / "cohort")
@@ -67,11 +74,10 @@ def derive(run: Run) -> bool:
     )
     if is_fresh(run.folder, "derive", inputs, LABELS):
         return False
-    _refuse_edited(run, inputs)
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
-    write_examples(run.folder / LABELS[0], examples)
+    _write_examples(run, examples)
     write_json(run.folder / LABELS[1], described)
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
     write_stamp(run.folder, "derive", inputs, LABELS)
@@ -87,10 +93,10 @@ def teach(run: Run) -> bool:
     from polypskd.models.checkpoint import describe_network, read_network, write_network
     from polypskd.training.student import student_scheme
     from polypskd.training.targets import cache_targets, write_targets
-    from polypskd.training.teacher import fingerprint_teacher, train_teacher
+    from polypskd.training.teacher import train_teacher
 
     taught = student_scheme(run.config.student.method, material.scheme)
-    inputs = fingerprint_teacher(material, taught)
+    inputs = _teacher_inputs(run, material)
     if is_fresh(run.folder, "teach", inputs, TEACHER):
         return False
     weights = run.folder / TEACHER[0]
@@ -102,7 +108,7 @@ def teach(run: Run) -> bool:
         write_stamp(run.folder, "teacher", inputs, TEACHER[:2])
     run.log.tell("targets", "start")
     teacher = read_network(weights, "teach").network
-    key = fingerprint([inputs, file_hash(weights)])
+    key = _targets_key(run, material)
     targets = cache_targets(teacher, material, key=key, log=run.log)
     write_targets(run.folder / TEACHER[2], targets)
     write_stamp(run.folder, "teach", inputs, TEACHER)
@@ -117,17 +123,14 @@ def distill(run: Run) -> bool:
     from polypskd.models.checkpoint import describe_network, write_network
     from polypskd.training.student import student_scheme, train_student
     from polypskd.training.targets import read_targets
-    from polypskd.training.teacher import fingerprint_teacher
 
     config = run.config
     taught = student_scheme(config.student.method, material.scheme)
     targets = None
-    key = material.fingerprint()
     if config.student.method.kind != "none":
-        weights = _need(run, TEACHER[0], "teach")
-        key = fingerprint([fingerprint_teacher(material, taught), file_hash(weights)])
-        targets = read_targets(run.folder / TEACHER[2], key=key)
-    inputs = fingerprint([key, config.student.model_dump(mode="json")])
+        _need(run, TEACHER[0], "teach")
+        targets = read_targets(run.folder / TEACHER[2], key=_targets_key(run, material))
+    inputs = _student_inputs(run, material)
     if is_fresh(run.folder, "distill", inputs, STUDENT):
         return False
     run.log.tell("student", "start", epochs=config.student.fit.epochs)
@@ -148,11 +151,16 @@ def evaluate(run: Run) -> bool:
     student = _need(run, STUDENT[0], "distill")
     teacher = run.folder / TEACHER[0]
     with_teacher = run.config.student.method.kind != "none"
-    outputs = NUMBERS if with_teacher else NUMBERS[:2]
+    material = _open_material(run)
+    # Weights made from other labels may have seen what is the test split now.
+    if with_teacher:
+        _need_fresh(run, "teach", _teacher_inputs(run, material), TEACHER)
+    _need_fresh(run, "distill", _student_inputs(run, material), STUDENT)
+    outputs = NUMBERS if with_teacher else NUMBERS[:-1]
     inputs = fingerprint(
         [
             run.config.evaluation.model_dump(mode="json"),
-            run.config.seed,
+            material.fingerprint(),
             file_hash(run.folder / LABELS[0]),
             file_hash(student),
             file_hash(teacher) if with_teacher else None,
@@ -161,7 +169,6 @@ def evaluate(run: Run) -> bool:
     if is_fresh(run.folder, "evaluate", inputs, outputs):
         return False
     run.log.tell("evaluate", "start")
-    material = _open_material(run)
     judged = judge_network(material, student, "distill", run.log)
     record = judged.record | {
         "method": run.config.student.method.model_dump(mode="json"),
@@ -174,10 +181,10 @@ def evaluate(run: Run) -> bool:
         record["teacher"] = other.record
         # Label bits are what the teacher can transfer, so they are the teacher's, on training data.
         record["information"] = other.record["information"]
-        write_predictions(run.folder / NUMBERS[2], material, other)
+        write_predictions(run.folder / NUMBERS[3], material, other)
     write_json(run.folder / NUMBERS[0], record)
     write_json(
-        run.folder / "provenance.json",
+        run.folder / NUMBERS[2],
         describe_machine()
         | {
             "device": material.device.type,
@@ -199,7 +206,7 @@ def report(run: Run) -> bool:
     """Everything → report.html and report.json; return whether anything was done."""
     from polypskd.reporting.html import write_report
 
-    read = ["config.yaml", "provenance.json", *LABELS[:2], *NUMBERS[:2]]
+    read = ["config.yaml", *LABELS[:2], *NUMBERS[:3]]
     missing = [name for name in read if not (run.folder / name).exists()]
     if missing:
         raise ArtifactError(
@@ -244,29 +251,66 @@ def _need(run: Run, name: str, verb: str) -> Path:
     return path
 
 
-def _refuse_edited(run: Run, inputs: str) -> None:
-    """Never write over an examples.csv that somebody corrected by hand."""
-    stamp = run.folder / ".steps" / "derive.json"
-    examples = run.folder / "examples.csv"
-    if not stamp.exists() or not examples.exists():
-        return
-    recorded = read_json(stamp)
-    edited = recorded["outputs"].get("examples.csv") != file_hash(examples)
-    if edited and recorded["inputs"] == inputs:
+def _need_fresh(run: Run, verb: str, inputs: str, outputs: tuple[str, ...]) -> None:
+    """Refuse files that were made from other inputs than those that lie there now."""
+    if not is_fresh(run.folder, verb, inputs, outputs):
         raise ArtifactError(
-            f"{examples}: changed by hand since it was derived; "
-            "move it away to derive it anew, or go on with `polypskd teach CONFIG`"
+            f"{run.folder / outputs[0]}: stale, made from other labels, frames or settings; "
+            f"`polypskd {verb} CONFIG` makes it anew"
         )
+
+
+def _teacher_inputs(run: Run, material: Material) -> str:
+    from polypskd.training.lesson import fingerprint_network
+    from polypskd.training.student import student_scheme
+
+    config = run.config
+    scheme = student_scheme(config.student.method, material.scheme)
+    return fingerprint(
+        [material.fingerprint(), fingerprint_network(config.teacher), scheme.subclasses]
+    )
+
+
+def _targets_key(run: Run, material: Material) -> str:
+    return fingerprint([_teacher_inputs(run, material), file_hash(run.folder / TEACHER[0])])
+
+
+def _student_inputs(run: Run, material: Material) -> str:
+    from polypskd.training.lesson import fingerprint_network
+
+    taught = run.config.student.method.kind != "none"
+    key = _targets_key(run, material) if taught else material.fingerprint()
+    return fingerprint([key, fingerprint_network(run.config.student)])
+
+
+def _write_examples(run: Run, examples: Examples) -> None:
+    """Write examples.csv, but never over one that somebody corrected by hand, unless asked to."""
+    from polypskd.labels.examples import write_examples
+
+    path, new = run.folder / LABELS[0], run.folder / ".steps" / LABELS[0]
+    write_examples(new, examples)
+    ours = (file_hash(new), stamped_hash(run.folder, "derive", LABELS[0]))
+    if path.exists() and not run.overwrite and file_hash(path) not in ours:
+        new.unlink()
+        raise ArtifactError(
+            f"{path}: changed by hand since it was derived; move it away, give --overwrite, "
+            "or go on from it with `polypskd teach CONFIG`"
+        )
+    new.replace(path)
 
 
 def _open_material(run: Run) -> Material:
     """Join examples.csv and its scheme with the pixels."""
-    from polypskd.labels.examples import read_examples
+    from polypskd.labels.examples import check_examples, read_examples
     from polypskd.labels.scheme import parse_scheme
 
     # Read before torch is imported: a missing table is told at once.
-    examples = read_examples(run.folder / LABELS[0])
-    scheme = parse_scheme(read_json(run.folder / LABELS[1]))
+    examples = read_examples(_need(run, LABELS[0], "derive"))
+    described = read_json(run.folder / LABELS[1])
+    scheme = parse_scheme(described)
+    check_examples(
+        run.folder / LABELS[0], examples, scheme, patients_known=described["patients_known"]
+    )
     from polypskd.training.material import open_material
 
     return open_material(

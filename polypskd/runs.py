@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from polypskd.artifacts import RunLog, write_text
+from polypskd.artifacts import RunLog, clear_leftovers, write_text
 from polypskd.config import Config, read_config
 from polypskd.errors import ArtifactError, OutputError
 
 LABELS = ("examples.csv", "agreement.json", "excluded.csv")
 TEACHER = ("teacher.safetensors", "teacher_history.json", "targets.npz")
 STUDENT = ("student.safetensors", "student_history.json")
-NUMBERS = ("evaluation.json", "predictions.csv", "predictions_teacher.csv")
+NUMBERS = ("evaluation.json", "predictions.csv", "provenance.json", "predictions_teacher.csv")
 REPORT = ("report.html", "report.json")
 
 
@@ -31,11 +31,13 @@ class Run:
         folder: where everything goes.
         config: the experiment.
         log: told of everything.
+        overwrite: whether results that stand there may be replaced.
     """
 
     folder: Path
     config: Config
     log: RunLog
+    overwrite: bool = False
 
 
 def open_run(
@@ -62,13 +64,16 @@ def open_run(
                 "give --out another folder, or --overwrite"
             )
         if old != text:
-            # What the new config does not make anew must not stand beside what it does.
-            for name in (*TEACHER, *STUDENT, *NUMBERS, *REPORT):
+            # Each step judges by its stamp whether its files still hold. What the new config does
+            # not make anew must not stand beside what it does.
+            taught = () if config.student.method.kind != "none" else (*TEACHER, NUMBERS[-1])
+            for name in (*taught, *NUMBERS, *REPORT):
                 (folder / name).unlink(missing_ok=True)
     elif any(item.name != ".steps" for item in folder.iterdir()) and not overwrite:
         raise OutputError(f"{folder}: not empty and not a run; give --out another folder")
+    clear_leftovers(folder)
     write_text(path, text)
-    return Run(folder, config, RunLog(folder / "log.jsonl", listen))
+    return Run(folder, config, RunLog(folder / "log.jsonl", listen), overwrite)
 
 
 def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> Run:

@@ -275,3 +275,13 @@ def test_extreme_logits_give_finite_numbers_and_no_warning():
         got = judge(far, far).to_dict()
     assert got["calibration"]["temperature"] == pytest.approx(20)
     assert got["calibration"]["before"]["nll"]["value"] > 100
+
+
+def test_a_level_of_one_class_has_an_accuracy_but_no_macro_f1():
+    test = draw(2)
+    levels = np.where(test.labels == 0, "low only", "others")
+    got = judge(Outputs(test.class_logits, test.labels, test.patients, levels, "test")).to_dict()
+    only = got["by_level"]["low only"]
+    assert only["macro_f1"]["value"] is None
+    assert only["weighted_f1"]["value"] is None
+    assert 0 < only["accuracy"]["value"] <= 1

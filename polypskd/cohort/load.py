@@ -75,9 +75,7 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     _check_classes(config, votes)
     reasons = {frame: "no votes" for frame in images or () if frame not in ballots.seen}
     reasons |= ballots.ignored
-    reasons |= {
-        frame: f"{fault.what} {fault.value}".strip().rstrip(":") for frame, fault in dropped.items()
-    }
+    reasons |= {frame: fault.what.rstrip(":") for frame, fault in dropped.items()}
     return Cohort(
         frame_ids=_words(kept),
         paths=_words(kept if root is not None else [""] * len(kept)),
@@ -92,7 +90,10 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         vote_fine=votes["fine"].to_numpy(),
         split=None if split is None else _words([split.names[frame] for frame in kept]),
         columns=columns.carry(kept, _named_columns(config)),
-        exclusions=tuple(Exclusion(frame, reasons[frame]) for frame in sorted(reasons)),
+        exclusions=tuple(
+            Exclusion(frame, reasons[frame], dropped[frame].value if frame in dropped else "")
+            for frame in sorted(reasons)
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import file_hash, write_text
+from polypskd.cohort.frames import list_frames
 from polypskd.cohort.table import Exclusion
 from polypskd.config import (
     CohortConfig,
@@ -59,15 +60,14 @@ def list_inputs(config: CohortConfig) -> list[Any]:
             parts.append(file_hash(path) if path.is_file() else None)
     if isinstance(config.frames, ImageFolder):
         root = config.frames.root
-        files = sorted(p for p in root.rglob("*") if p.is_file())
-        parts.append([(p.relative_to(root).as_posix(), p.stat().st_size) for p in files])
+        parts.append([(name, (root / name).stat().st_size) for name in list_frames(root)[0]])
     return parts
 
 
 def write_exclusions(path: Path, exclusions: Sequence[Exclusion]) -> None:
-    """Write excluded.csv: frame_id, reason."""
+    """Write excluded.csv: frame_id, reason, detail."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["frame_id", "reason"])
-    writer.writerows((item.frame_id, item.reason) for item in exclusions)
+    writer.writerow(["frame_id", "reason", "detail"])
+    writer.writerows((item.frame_id, item.reason, item.detail) for item in exclusions)
     write_text(path, buffer.getvalue())

@@ -5,6 +5,8 @@ A guess, told as one: every choice comes with a note that its reader can check.
 
 from __future__ import annotations
 
+import copy
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -93,19 +95,20 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> tuple[Section, l
     return section | _find_columns(guess), guess.notes
 
 
-def write_config(cohort: Section, notes: list[str], name: str = "my-cohort") -> str:
+def write_config(cohort: Section, notes: list[str], folder: Path, name: str = "my-cohort") -> str:
     """Write a commented YAML config.
 
     Args:
         cohort: from `recognize_votes`.
         notes: from `recognize_votes`.
+        folder: where the config will lie; its paths are made relative to it.
         name: of the experiment; names the run's folder.
     """
     lines = ["# Guessed by `polypskd init`; check every line. `polypskd check` reads it.", "#"]
     lines += [f"# - {' '.join(note.split())}" for note in notes]
     text = yaml.safe_dump({"name": name, "seed": 17}, sort_keys=False, allow_unicode=True)
     lines += ["", *text.splitlines(), "cohort:"]
-    body = yaml.safe_dump(cohort, sort_keys=False, allow_unicode=True, width=90)
+    body = yaml.safe_dump(_relative(cohort, folder), sort_keys=False, allow_unicode=True, width=90)
     comments = {
         "frames:": "what is looked at; paths are relative to this file",
         "votes:": "who saw what; annotations/README.md shows every form",
@@ -123,6 +126,16 @@ def write_config(cohort: Section, notes: list[str], name: str = "my-cohort") -> 
             "  # patients: {kind: pattern, pattern: '(patient[0-9]+)_'}   # from the frame's name",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _relative(cohort: Section, folder: Path) -> Section:
+    """Write paths as seen from the config's folder; absolute ones stay as they are."""
+    section = copy.deepcopy(cohort)
+    for form, key in (("frames", "root"), ("votes", "path")):
+        given = section[form].get(key)
+        if given is not None and not Path(given).is_absolute():
+            section[form][key] = Path(os.path.relpath(given, folder)).as_posix()
+    return section
 
 
 def _find_frame(table: Table, listed: list[str]) -> str:

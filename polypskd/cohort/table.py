@@ -13,10 +13,17 @@ Words = NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A frame that was left out, and why."""
+    """A frame that was left out, and why.
+
+    Args:
+        frame_id: the frame.
+        reason: names no frame, patient or annotator: reports quote it.
+        detail: the offending value, which may name one: it stays in excluded.csv.
+    """
 
     frame_id: str
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)

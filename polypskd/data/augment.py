@@ -89,16 +89,31 @@ def draw_view(transform: albumentations.Compose, pixels: Pixels, seed: int) -> P
 
 
 def open_views(
-    store: PixelStore, frame_ids: list[str], view: int, *, config: Augment, seed: int
+    store: PixelStore,
+    rows: NDArray[np.int64],
+    frame_ids: list[str],
+    view: int,
+    *,
+    config: Augment,
+    seed: int,
 ) -> Pixels:
-    """Open view v of all frames as a (N, size, size, 3) uint8 map, drawing it on first use."""
+    """Open a view of some frames as a (N, size, size, 3) uint8 map, drawing it on first use.
+
+    Args:
+        store: all frames.
+        rows: (N,) rows of the store.
+        frame_ids: their N ids.
+        view: its number.
+        config: the strengths.
+        seed: of all views.
+    """
 
     def fill(target: np.memmap[tuple[int, ...], np.dtype[np.uint8]]) -> None:
         def draw(part: range) -> None:
             transform = build_transform(config)  # a transform keeps its generator: one a thread
             for index in part:
                 target[index] = draw_view(
-                    transform, store.pixels[index], view_seed(frame_ids[index], view, seed)
+                    transform, store.pixels[rows[index]], view_seed(frame_ids[index], view, seed)
                 )
 
         parts = [range(start, len(frame_ids), THREADS) for start in range(THREADS)]
@@ -107,4 +122,5 @@ def open_views(
 
     ids = hashlib.sha256("\n".join(frame_ids).encode()).hexdigest()
     drawn = config.model_dump(exclude={"views"})
-    return open_derived(store, f"{albumentations.__version__}|{drawn}|{seed}|{view}|{ids}", fill)
+    name = f"{albumentations.__version__}|{drawn}|{seed}|{view}|{ids}"
+    return open_derived(store, name, len(rows), fill)

@@ -1,7 +1,7 @@
 """Decoded pixels on disk: a uint8 memory map, keyed by content and decode settings.
 
-Decoding a frame costs tens of times more than reading its pixels, and several runs and processes
-share one store through the page cache. A store appears whole or not at all.
+Decoding a frame costs tens of times more than reading its pixels, and the processes of one run
+share its store through the page cache. A store appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def open_store(
     *,
     size: int,
     folder: Path,
+    max_megapixels: float = 64.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PixelStore:
     """Open the store of these frames, decoding them first if it does not exist.
@@ -53,6 +54,7 @@ def open_store(
         paths: N paths below the root.
         size: side of the prepared frames in pixels.
         folder: where stores are kept.
+        max_megapixels: larger frames are refused before they are decoded.
         progress: called with (frames done, N) while decoding.
 
     Raises:
@@ -75,7 +77,9 @@ def open_store(
         def decode(temporary: Path) -> None:
             pixels = _new_map(temporary, shape)
             for index, name in enumerate(paths):
-                pixels[index] = prepare_frame(read_frame(root / name), size)
+                pixels[index] = prepare_frame(
+                    read_frame(root / name, max_megapixels=max_megapixels), size
+                )
                 progress(index + 1, len(paths))
             pixels.flush()
 
@@ -86,6 +90,7 @@ def open_store(
 def open_derived(
     store: PixelStore,
     name: str,
+    count: int,
     fill: Callable[[np.memmap[tuple[int, ...], np.dtype[np.uint8]]], None],
 ) -> Pixels:
     """Open pixels derived from a store, calling `fill` on an empty map if they do not exist.
@@ -93,6 +98,7 @@ def open_derived(
     Args:
         store: the store they derive from.
         name: what tells this derivation from every other of the same store.
+        count: N, its number of frames.
         fill: writes all of a (N, size, size, 3) uint8 map.
     """
     key = hashlib.sha256(f"{store.key}|{name}".encode()).hexdigest()
@@ -100,7 +106,7 @@ def open_derived(
     if not path.exists():
 
         def write(temporary: Path) -> None:
-            pixels = _new_map(temporary, store.pixels.shape)
+            pixels = _new_map(temporary, (count, *store.pixels.shape[1:]))
             fill(pixels)
             pixels.flush()
 

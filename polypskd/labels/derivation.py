@@ -44,8 +44,9 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     labels = derive_subclasses(rule, cohort, consensus, train)
     stage = np.zeros(len(cohort), dtype=np.int64)
     stage[train] = derive_stages(curriculum, labels.level[train], config.seed)
-    for fit in (config.teacher.fit, config.student.fit):
-        check_curriculum(curriculum, int(stage.max()) + 1, fit.epochs)
+    untaught = config.student.method.kind == "none"
+    for section in (config.student, *(() if untaught else (config.teacher,))):
+        check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
     examples = Examples(
         frame_id=cohort.frame_ids,

@@ -11,7 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from polypskd.artifacts import write_atomic
+from polypskd.cohort.splits import check_leaks
 from polypskd.errors import ArtifactError
+from polypskd.labels.scheme import Scheme
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.str_]
@@ -57,15 +59,20 @@ class Examples:
 
 
 def write_examples(path: Path, examples: Examples) -> None:
-    """Write examples.csv atomically; a carried column that collides becomes ``given_<name>``."""
+    """Write examples.csv atomically.
+
+    A carried column whose name is one of ours, or looks like votes, becomes ``given_<name>``.
+    """
     own: dict[str, NDArray[np.generic]] = {
         name: getattr(examples, name) for name in (*TEXT, *NUMBERS)
     }
     own |= {f"votes_{name}": counts for name, counts in examples.votes.items()}
-    carried = {
-        (f"given_{name}" if name in own else name): values
-        for name, values in examples.carried.items()
-    }
+    carried: dict[str, NDArray[np.generic]] = {}
+    for given, values in examples.carried.items():
+        name = given
+        while name in own or name in carried or name.startswith("votes_"):
+            name = f"given_{name}"
+        carried[name] = values
     frame = pl.DataFrame(
         {name: pl.Series(name, values) for name, values in (own | carried).items()}
     )
@@ -102,3 +109,48 @@ def read_examples(path: Path) -> Examples:
         name: frame[name].to_numpy().astype(np.str_) for name in frame.columns if name not in known
     }
     return Examples(**texts, **numbers, votes=votes, carried=carried)
+
+
+def check_examples(path: Path, examples: Examples, scheme: Scheme, *, patients_known: bool) -> None:
+    """Refuse an examples table that a hand has broken.
+
+    Args:
+        path: for the message.
+        examples: as read.
+        scheme: what its names may be.
+        patients_known: whether `patient_id` holds patients.
+
+    Raises:
+        ArtifactError: with the first row of each kind of fault.
+    """
+    names = np.array(scheme.classes)
+    owner = dict(zip(scheme.subclasses, names[scheme.class_of], strict=True))
+    belongs = np.array([owner.get(str(name), "") for name in examples.subclass])
+    twice = np.ones(len(examples), dtype=bool)
+    twice[np.unique(examples.frame_id, return_index=True)[1]] = False
+    wrong = {
+        "the frame stands twice": twice,
+        "split is none of train, val, test": ~np.isin(examples.split, ("train", "val", "test")),
+        f"consensus is none of {', '.join(names)}": ~np.isin(examples.consensus, names),
+        "subclass is not known": belongs == "",
+        "the subclass belongs to another class": (belongs != "") & (belongs != examples.consensus),
+        "stage is negative": examples.stage < 0,
+    }
+    # Row 1 is the header.
+    faults = [
+        f"{path} row {int(np.argmax(rows)) + 2}: {what}"
+        for what, rows in wrong.items()
+        if rows.any()
+    ]
+    train = examples.split == "train"
+    faults += [
+        f"{path}: no row is in split {name}"
+        for name in ("train", "val", "test")
+        if not np.any(examples.split == name)
+    ]
+    if train.any() and examples.stage[train].min() > 0:
+        faults.append(f"{path}: no training row has stage 0")
+    if faults:
+        raise ArtifactError("; mend it by hand, or derive it anew\n".join([*faults, ""]).rstrip())
+    if patients_known:
+        check_leaks(examples.patient_id, examples.split)

@@ -136,6 +136,10 @@ def load_pretrained(network: nn.Module, path: Path) -> int:
         ) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ArtifactError(
+            f"{path}: holds {type(state).__name__}, not weights by name; give a state dict"
+        )
     own = network.state_dict()
     given = {name.removeprefix("module."): value for name, value in state.items()}
     fitting = {

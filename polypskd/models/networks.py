@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import torch
 from monai.networks import nets
 from torch import nn
 
 from polypskd.config import Network, OtherNetwork, ResNet
+from polypskd.errors import ConfigError
 
 LAYERS = {
     "resnet10": ("basic", (1, 1, 1, 1)),
@@ -15,6 +17,29 @@ LAYERS = {
     "resnet34": ("basic", (3, 4, 6, 3)),
     "resnet50": ("bottleneck", (3, 4, 6, 3)),
 }
+
+
+def check_size(network: nn.Module, size: int) -> None:
+    """Refuse frames that the network's strides shrink to nothing.
+
+    Args:
+        network: (B, 3, size, size) → (B, S).
+        size: side of the frames in pixels.
+
+    Raises:
+        ConfigError: they are too small.
+    """
+    training = network.training
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError):
+        raise ConfigError(
+            f"augment.size: {size} px is too small for this network; give larger frames or "
+            "another network"
+        ) from None
+    finally:
+        network.train(training)
 
 
 def build_network(config: Network, outputs: int) -> nn.Module:

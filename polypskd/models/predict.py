@@ -10,17 +10,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from polypskd.cohort.preparation import normalize
+from polypskd.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn "auto" into cuda, mps or cpu, whichever is there first."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """Turn "auto" into cuda, mps or cpu, whichever is there first.
+
+    Raises:
+        ConfigError: the named device is not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+    if not there[name]:
+        raise ConfigError(f"device: {name!r} is not available on this machine; use auto or cpu")
+    return torch.device(name)
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:

@@ -17,7 +17,7 @@ from polypskd.reporting.prose import (
     list_findings,
     list_limitations,
 )
-from polypskd.reporting.record import Json, Record, count_patients, read_record
+from polypskd.reporting.record import Json, Record, count_patients, name_levels, read_record
 
 BANNER = "Research use only. Not a medical device; not for diagnosis."
 MAX_PAIRS = 45  # ten annotators; more would fill pages
@@ -98,6 +98,7 @@ def render(record: Record, frames_root: Path | None) -> str:
         merges=[str(line) for line in record.agreement.get("merges") or ()],
         limitations=list_limitations(record, classes),
         methods=describe_methods(record),
+        level=name_levels(record),
         tables=_tables(record, classes),
         pictures=_pictures(record, classes),
         mistakes=mistakes,
@@ -118,7 +119,7 @@ def _tables(record: Record, classes: list[str]) -> dict[str, Table]:
         "subclasses": tables.tabulate_subclasses(agreement.get("subclasses") or ()),
         "classes": tables.tabulate_classes(evaluation, classes),
         "overall": tables.tabulate_overall(evaluation),
-        "levels": tables.tabulate_levels(evaluation),
+        "levels": tables.tabulate_levels(evaluation, name_levels(record)),
         "calibration": tables.tabulate_calibration(evaluation),
         "information": tables.tabulate_information(evaluation),
         "settings": tables.tabulate_settings(record),
@@ -159,7 +160,9 @@ def _pictures(record: Record, classes: list[str]) -> dict[str, list[Picture]]:
             ],
             "levels": [
                 matrices.draw_levels(
-                    evaluation.get("by_level"), pick(evaluation, "teacher", "by_level")
+                    evaluation.get("by_level"),
+                    pick(evaluation, "teacher", "by_level"),
+                    name_levels(record),
                 )
                 if evaluation.get("by_level")
                 else None

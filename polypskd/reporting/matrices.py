@@ -65,15 +65,26 @@ def draw_confusion(confusion: Sequence[Sequence[int]] | None, classes: Sequence[
     )
 
 
-def draw_levels(student: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None) -> Picture:
-    """Draw macro-F1 by agreement level, of the student and of the teacher if there is one."""
+def draw_levels(
+    student: Mapping[str, Any] | None, teacher: Mapping[str, Any] | None, level: str
+) -> Picture:
+    """Draw macro-F1 by level, or accuracy where a level holds one class alone.
+
+    Args:
+        student: level → scores.
+        teacher: the same of the teacher, if there is one.
+        level: what a level is, for the axis.
+    """
     names = list(student or {})
+    every = [(student or {})[name].get("macro_f1") for name in names]
+    mixed = all(point(value) is not None for value in every)
+    key, measure = ("macro_f1", "macro-F1") if mixed else ("accuracy", "accuracy")
     figure, axes = new_axes()
     rows = (("student", student, STUDENT, "o", -0.06), ("teacher", teacher, TEACHER, "s", 0.06))
     for who, levels, shade, marker, shift in rows:
         if not levels:
             continue
-        values = [(levels.get(name) or {}).get("macro_f1") for name in names]
+        values = [(levels.get(name) or {}).get(key) for name in names]
         middle = np.array([np.nan if point(v) is None else point(v) for v in values], dtype=float)
         x = np.arange(len(names)) + shift
         axes.plot(x, middle, marker=marker, color=shade, label=who)
@@ -85,12 +96,12 @@ def draw_levels(student: Mapping[str, Any] | None, teacher: Mapping[str, Any] | 
         axes,
         [f"{name}\n(n={format_number(size)})" for name, size in zip(names, sizes, strict=True)],
     )
-    axes.set(xlabel="agreement level", ylabel="macro-F1", ylim=(0, 1.02), title="By level")
+    axes.set(xlabel=level, ylabel=measure, ylim=(0, 1.02), title=f"By {level}")
     axes.margins(x=0.15)
     place_legend(figure, axes)
     return Picture(
         encode(figure),
-        f"Macro-F1 by agreement level: {', '.join(names)}.",
-        "Levels run from frames on which annotators agreed to frames on which they did not; "
-        "n is the number of frames, and small n makes a point uncertain.",
+        f"{measure[0].upper()}{measure[1:]} by {level}: {', '.join(names)}.",
+        "Levels run from the easiest to the hardest within each class; n is the number of frames, "
+        "and small n makes a point uncertain.",
     )

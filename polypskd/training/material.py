@@ -67,9 +67,9 @@ class Material:
         """Open one view of the training frames, in the order of `rows("train")`."""
         rows = self.rows("train")
         # Views exist for training frames only: the other splits are never augmented.
-        train = PixelStore(self.store.pixels[rows], f"{self.store.key}|train", self.store.folder)
         ids = [str(name) for name in self.examples.frame_id[rows]]
-        return open_views(train, ids, view, config=self.config.augment, seed=self.config.seed)
+        config = self.config
+        return open_views(self.store, rows, ids, view, config=config.augment, seed=config.seed)
 
     def active(self, epoch: int, epochs: int) -> NDArray[np.bool_]:
         """Tell which training frames take part in an epoch: (N_train,)."""
@@ -127,6 +127,7 @@ def open_material(
         [str(path) for path in examples.path],
         size=config.augment.size,
         folder=run / ".steps" / "pixels",
+        max_megapixels=config.cohort.max_megapixels,
         progress=lambda done, total: log.progress("decode", done, total),
     )
     return Material(examples, scheme, store, config, run, choose_device(config.device))

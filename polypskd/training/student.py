@@ -94,7 +94,12 @@ def train_student(
     scheme = student_scheme(config.student.method, material.scheme)
     if network is None:
         network = prepare_network(
-            "student", config.student.network, len(scheme.subclasses), seed=config.seed, log=log
+            "student",
+            config.student.network,
+            len(scheme.subclasses),
+            size=config.augment.size,
+            seed=config.seed,
+            log=log,
         )
     rows = material.rows("train")
     device = material.device

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polypskd.artifacts import RunLog, file_hash, fingerprint
+from polypskd.artifacts import RunLog
 from polypskd.labels.scheme import Scheme
 from polypskd.training.lesson import prepare_lesson, prepare_network
 from polypskd.training.loop import fit
@@ -36,7 +36,12 @@ def train_teacher(
     """
     config = material.config
     network = prepare_network(
-        "teacher", config.teacher.network, len(scheme.subclasses), seed=config.seed, log=log
+        "teacher",
+        config.teacher.network,
+        len(scheme.subclasses),
+        size=config.augment.size,
+        seed=config.seed,
+        log=log,
     )
     rows = material.rows("train")
     by_class = len(scheme.subclasses) == len(scheme.classes)
@@ -52,16 +57,3 @@ def train_teacher(
         network, lesson, config.teacher.fit, seed=config.seed, device=material.device, log=log
     )
     return network, history
-
-
-def fingerprint_teacher(material: Material, scheme: Scheme) -> str:
-    """Fingerprint all that a teacher depends on."""
-    weights = material.config.teacher.network.weights
-    return fingerprint(
-        [
-            material.fingerprint(),
-            material.config.teacher.model_dump(mode="json"),
-            scheme.subclasses,
-            file_hash(weights) if weights is not None and weights.is_file() else None,
-        ]
-    )

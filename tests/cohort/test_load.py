@@ -376,9 +376,17 @@ def test_drop_faulty_leaves_faulty_frames_out_and_lists_them(tmp_path: Path) -> 
     text = f"{GOOD}c,A,x\nd,A,x\n"
     cohort = load_text(tmp_path, text, LONG, frames=frames, drop_faulty=True)
     assert cohort.frame_ids.tolist() == ["a.png", "b.png"]
-    assert [(e.frame_id, e.reason) for e in cohort.exclusions] == [
-        ("c.png", "the file is empty (0 bytes)"),
-        ("d", "no image for frame d"),
+    assert [(e.frame_id, e.reason, e.detail) for e in cohort.exclusions] == [
+        ("c.png", "the file is empty (0 bytes)", ""),
+        ("d", "no image for frame", "d"),
+    ]
+
+
+def test_a_reason_names_nobody(tmp_path: Path) -> None:
+    text = f"{GOOD}c,A,x\na,A,x\n"
+    cohort = load_text(tmp_path, text, LONG, drop_faulty=True)
+    assert [(e.reason, e.detail) for e in cohort.exclusions] == [
+        ("annotator votes twice on one frame", "A")
     ]
 
 

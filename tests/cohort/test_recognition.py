@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "annotations" / "example"
 
 
 def recognize(frames: Path | None, votes: Path | None) -> tuple[Config, Cohort, str]:
-    text = write_config(*recognize_votes(frames, votes))
+    text = write_config(*recognize_votes(frames, votes), Path())
     config = parse_config(yaml.safe_load(text))
     return config, load_cohort(config.cohort), text
 
@@ -92,3 +92,12 @@ def test_real_tables_are_recognized(path: str, kind: str, votes: int) -> None:
     config, cohort, _ = recognize(None, SHARED / path)
     assert config.cohort.votes.kind == kind
     assert cohort.counts.sum() == votes
+
+
+def test_paths_are_written_as_seen_from_the_config(tmp_path, monkeypatch):
+    (tmp_path / "votes.csv").write_bytes((EXAMPLES / "long.csv").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    text = write_config(*recognize_votes(None, Path("votes.csv")), Path("sub"))
+    config = parse_config(yaml.safe_load(text), folder=tmp_path / "sub")
+    assert config.cohort.votes.path == tmp_path / "votes.csv"
+    assert len(load_cohort(config.cohort)) == 8

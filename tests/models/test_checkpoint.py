@@ -83,3 +83,10 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     save_file(build_network(CONFIG.model_copy(update={"width": 32}), 3).state_dict(), path)
     with pytest.raises(ArtifactError, match="another architecture"):
         load_pretrained(build_network(CONFIG, 3), path)
+
+
+@pytest.mark.parametrize("given", [torch.zeros(3), [1, 2], {1: torch.zeros(2)}])
+def test_a_file_of_something_else_is_no_state_dict(tmp_path, given):
+    torch.save(given, tmp_path / "w.pt")
+    with pytest.raises(ArtifactError, match="not weights by name"):
+        load_pretrained(build_network(CONFIG, 2), tmp_path / "w.pt")

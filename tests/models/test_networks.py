@@ -3,7 +3,8 @@ import torch
 from pydantic import TypeAdapter
 
 from polypskd.config import Network
-from polypskd.models.networks import build_network, count_macs, count_parameters
+from polypskd.errors import ConfigError
+from polypskd.models.networks import build_network, check_size, count_macs, count_parameters
 
 KINDS = [
     "resnet10",
@@ -45,3 +46,9 @@ def test_a_small_frame_keeps_its_resolution_without_stem():
     assert count_macs(network, 32) > 8 * count_macs(
         build_network(config("resnet10", width=16), 2), 32
     )
+
+
+def test_frames_too_small_for_a_network_are_refused_before_training():
+    check_size(build_network(config("resnet10"), 2), 16)
+    with pytest.raises(ConfigError, match="16 px is too small"):
+        check_size(build_network(config("densenet121"), 2), 16)

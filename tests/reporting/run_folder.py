@@ -80,8 +80,8 @@ def make_run(
         },
     )
     (run / "excluded.csv").write_text(
-        "frame_id,reason\nfrm-secret-1.png,unreadable frame 'frm-secret-1.png'\n"
-        "frm-secret-2.png,unreadable frame 'frm-secret-2.png'\nfrm-secret-3.png,no votes\n"
+        "frame_id,reason,detail\nfrm-secret-1.png,unreadable frame,frm-secret-1.png\n"
+        "frm-secret-2.png,unreadable frame,frm-secret-2.png\nfrm-secret-3.png,no votes,\n"
     )
     return run
 

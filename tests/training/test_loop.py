@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from polypskd.artifacts import RunLog
 from polypskd.config import Fit
-from polypskd.errors import ArtifactError
+from polypskd.errors import ArtifactError, ConfigError
 from polypskd.training.loop import Lesson, build_optimizer, fit, learning_rate, split_batches
 
 N = 48
@@ -126,12 +126,18 @@ def test_the_rate_warms_up_peaks_and_ends_near_zero():
     assert rates[60] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("count", [2, 3, 31, 32, 33, 64, 65, 97])
-def test_no_batch_has_a_single_example(count):
-    batches = split_batches(np.arange(count), 32)
+@pytest.mark.parametrize("size", [2, 3, 32])
+@pytest.mark.parametrize("count", [2, 3, 5, 7, 31, 32, 33, 64, 65, 97])
+def test_no_batch_has_a_single_example(count, size):
+    batches = split_batches(np.arange(count), size)
     assert np.array_equal(np.concatenate(batches), np.arange(count))
     assert min(map(len, batches)) >= 2
-    assert max(map(len, batches)) <= 32
+    assert max(map(len, batches)) <= size + (size < 4)
+
+
+def test_a_stage_with_a_single_example_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="1 examples take part in epoch 1"):
+        teach(tmp_path, active=lambda epoch: np.arange(N) == 0)
 
 
 def test_biases_and_normalization_are_not_decayed():
