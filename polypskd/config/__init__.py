@@ -32,6 +32,7 @@ from polypskd.config.experiment import (
 )
 from polypskd.config.labels import (
     AgreementLevels,
+    AnnotatorConfusion,
     Curriculum,
     KnownColumn,
     Labels,
@@ -39,9 +40,13 @@ from polypskd.config.labels import (
     NoSubclasses,
     Order,
     PacedCurriculum,
+    RandomSubclasses,
+    Rule,
     StagedCurriculum,
     Subclasses,
+    VoteClusters,
     VoteCount,
+    VotePattern,
 )
 from polypskd.config.networks import (
     Augment,
@@ -65,6 +70,7 @@ from polypskd.config.training import (
 
 __all__ = [
     "AgreementLevels",
+    "AnnotatorConfusion",
     "Augment",
     "ClassFolders",
     "CohortConfig",
@@ -96,7 +102,9 @@ __all__ = [
     "Patients",
     "Plain",
     "RandomSplit",
+    "RandomSubclasses",
     "ResNet",
+    "Rule",
     "Split",
     "StagedCurriculum",
     "Student",
@@ -105,7 +113,9 @@ __all__ = [
     "SyntheticFrames",
     "SyntheticVotes",
     "Teacher",
+    "VoteClusters",
     "VoteCount",
+    "VotePattern",
     "Votes",
     "VotesTable",
     "WideVotes",

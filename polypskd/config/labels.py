@@ -5,9 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from polypskd.config.section import Count, Name, Section, Share
+
+Levels = dict[Name, Annotated[float, Field(ge=0, le=1)]]  # name: lowest value, easiest first
+Quantiles = Annotated[int, Field(ge=2, le=20)]
+Clusters = Annotated[int, Field(ge=2, le=10)]
+
+
+def _check_levels(levels: Levels | None) -> Levels | None:
+    if levels is not None:
+        bounds = list(levels.values())
+        if not bounds or any(a <= b for a, b in pairwise(bounds)):
+            raise ValueError("levels: thresholds must fall from the easiest to the hardest")
+    return levels
 
 
 class NoSubclasses(Section):
@@ -20,18 +32,15 @@ class AgreementLevels(Section):
     """Class × agreement level; thresholds or quantiles, easiest first."""
 
     kind: Literal["agreement_levels"] = "agreement_levels"
-    levels: dict[Name, Annotated[float, Field(ge=0, le=1)]] | None = None  # name: lowest agreement
-    quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
+    levels: Levels | None = None  # name: lowest agreement
+    quantiles: Quantiles | None = None
     min_size: Count = 1  # training frames; smaller subclasses merge into the neighbouring level
 
     @model_validator(mode="after")
     def _one_way(self) -> AgreementLevels:
         if (self.levels is None) == (self.quantiles is None):
             raise ValueError("give exactly one of: levels, quantiles")
-        if self.levels is not None:
-            bounds = list(self.levels.values())
-            if not bounds or any(a <= b for a, b in pairwise(bounds)):
-                raise ValueError("levels: thresholds must fall from the easiest to the hardest")
+        _check_levels(self.levels)
         return self
 
 
@@ -49,8 +58,80 @@ class KnownColumn(Section):
     min_size: Count = 1
 
 
+class VotePattern(Section):
+    """Class × the class that the dissenters chose most × optional agreement level."""
+
+    kind: Literal["vote_pattern"] = "vote_pattern"
+    levels: Levels | None = None  # name: lowest agreement
+    min_size: Count = 1
+
+    @model_validator(mode="after")
+    def _falling(self) -> VotePattern:
+        _check_levels(self.levels)
+        return self
+
+
+class VoteClusters(Section):
+    """Class × cluster of the vote distributions (a mixture of multinomials in each class)."""
+
+    kind: Literal["vote_clusters"] = "vote_clusters"
+    clusters: Clusters | None = None  # of each class; None: chosen on the validation frames
+    most: Clusters = 5  # to choose from, where `clusters` is None
+    min_size: Count = 1
+
+
+class AnnotatorConfusion(Section):
+    """Class × level of the consensus' posterior by the annotators' confusions (Dawid & Skene)."""
+
+    kind: Literal["annotator_confusion"] = "annotator_confusion"
+    levels: Levels | None = None  # name: lowest posterior probability of the consensus
+    quantiles: Quantiles | None = None
+    min_size: Count = 1
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AnnotatorConfusion:
+        if (self.levels is None) == (self.quantiles is None):
+            raise ValueError("give exactly one of: levels, quantiles")
+        _check_levels(self.levels)
+        return self
+
+
+Rule = Annotated[
+    NoSubclasses
+    | AgreementLevels
+    | VoteCount
+    | KnownColumn
+    | VotePattern
+    | VoteClusters
+    | AnnotatorConfusion,
+    Field(discriminator="kind"),
+]
+
+
+class RandomSubclasses(Section):
+    """A control: subclasses as large as those of `of`, shuffled among the frames of each class."""
+
+    kind: Literal["random"] = "random"
+    of: Rule
+
+    @field_validator("of")
+    @classmethod
+    def _divides(cls, of: Rule) -> Rule:
+        if isinstance(of, NoSubclasses):
+            raise ValueError("none has nothing to shuffle; give a rule that divides the classes")
+        return of
+
+
 Subclasses = Annotated[
-    NoSubclasses | AgreementLevels | VoteCount | KnownColumn, Field(discriminator="kind")
+    NoSubclasses
+    | AgreementLevels
+    | VoteCount
+    | KnownColumn
+    | VotePattern
+    | VoteClusters
+    | AnnotatorConfusion
+    | RandomSubclasses,
+    Field(discriminator="kind"),
 ]
 Order = Literal["easy_to_hard", "hard_to_easy", "random"]
 

@@ -36,12 +36,16 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     consensus = derive_consensus(cohort.counts)
     # Levels before the split serve only to spread them over the splits; the splits then fix them.
     everyone = np.ones(len(cohort), dtype=bool)
-    levels = derive_subclasses(rule, cohort, consensus, everyone).level
+    # A control is split as what it controls, so that nothing else differs.
+    spread = rule.of if rule.kind == "random" else rule
+    levels = derive_subclasses(
+        spread, cohort, consensus, everyone, val=everyone, seed=config.seed
+    ).level
     split = resolve_split(
         config.cohort.split, cohort, consensus.consensus, config.seed, levels=levels
     )
     train = split == "train"
-    labels = derive_subclasses(rule, cohort, consensus, train)
+    labels = derive_subclasses(rule, cohort, consensus, train, val=split == "val", seed=config.seed)
     stage = np.zeros(len(cohort), dtype=np.int64)
     stage[train] = derive_stages(curriculum, labels.level[train], config.seed)
     untaught = config.student.method.kind == "none"

@@ -6,9 +6,8 @@ Levels with too few training frames are then merged with their neighbours.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -17,14 +16,26 @@ from numpy.typing import NDArray
 from polypskd import config
 from polypskd.cohort.table import Cohort
 from polypskd.errors import CohortError, Fault
+from polypskd.labels.clusters import divide_by_cluster, split_parts
+from polypskd.labels.confusion import divide_by_confusion
 from polypskd.labels.consensus import Consensus
+from polypskd.labels.division import Division, cross_names
+from polypskd.labels.levels import cut_quantiles, cut_thresholds
+from polypskd.labels.patterns import divide_by_pattern
+from polypskd.labels.randomized import shuffle_within
 from polypskd.labels.scheme import Scheme
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-TOLERANCE = 1e-9  # a threshold of 0.666666667 lets 2/3 pass
+# Rules that say nothing new where each class stays whole, and what to do about it.
+TODO = {
+    "vote_pattern": "nobody dissents, so use kind known or none",
+    "vote_clusters": "its votes fall into one cluster a class, so set clusters, or use kind "
+    "agreement_levels or none",
+    "annotator_confusion": "cut higher or into more quantiles, or use kind none",
+    "random": "give a rule in `of` that divides a class",
+}
 
 
 @dataclass(frozen=True)
@@ -44,17 +55,14 @@ class SubclassLabels:
     merges: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Division:
-    """Each frame's level within its class, and the names of the levels, class by class."""
-
-    level: Ints
-    names: tuple[tuple[str, ...], ...]
-    min_size: int
-
-
 def derive_subclasses(
-    rule: config.Subclasses, cohort: Cohort, consensus: Consensus, train: Bools
+    rule: config.Subclasses,
+    cohort: Cohort,
+    consensus: Consensus,
+    train: Bools,
+    *,
+    val: Bools | None = None,
+    seed: int = 0,
 ) -> SubclassLabels:
     """Divide the classes into subclasses.
 
@@ -65,30 +73,80 @@ def derive_subclasses(
         rule: how to divide.
         cohort: frames and votes.
         consensus: of the same frames.
-        train: (N,) whether a frame is in the training split; sizes and quantiles look at no other.
+        train: (N,) whether a frame is in the training split; sizes, quantiles, mixtures and
+            confusions look at no other.
+        val: (N,) whether a frame is in the validation split, on which `vote_clusters` chooses the
+            number of clusters; None: by BIC on training frames.
+        seed: of `random` and of the starts of `vote_clusters`.
 
     Raises:
-        CohortError: frames are below the last threshold, or a class has no training frame.
+        CohortError: frames are below the last threshold, a class has no training frame, the
+            votes do not serve the rule, or the rule leaves every class whole (`agreement_levels`,
+            `vote_count` and `known` may).
     """
     _refuse_untrained(cohort.classes, consensus.consensus, train)
+    if isinstance(rule, config.RandomSubclasses):
+        of = derive_subclasses(rule.of, cohort, consensus, train, val=val, seed=seed)
+        parts = split_parts(train, val)
+        subclass = shuffle_within(of.subclass, consensus.consensus, parts, seed)
+        labels = SubclassLabels(
+            subclass, of.scheme.level_of[subclass], _rename_random(of.scheme), of.merges
+        )
+    else:
+        parts = split_parts(train, val)
+        division = _divide(rule, cohort, consensus, parts, seed)
+        labels = _merge_small(division, cohort.classes, consensus.consensus, train)
+    _refuse_whole_classes(rule, labels)
+    return labels
+
+
+def _divide(
+    rule: config.Rule, cohort: Cohort, consensus: Consensus, parts: Ints, seed: int
+) -> Division:
+    train = parts == 0
     match rule:
         case config.NoSubclasses():
-            division = _Division(
-                np.zeros(len(cohort), dtype=np.int64), tuple((name,) for name in cohort.classes), 1
-            )
+            whole = np.zeros(len(cohort), dtype=np.int64)
+            return Division(whole, tuple((name,) for name in cohort.classes), 1)
         case config.AgreementLevels():
-            level, names = _divide_by_agreement(rule, consensus.agreement, train)
-            division = _Division(level, _cross(cohort.classes, names), rule.min_size)
+            return _divide_by_agreement(rule, cohort.classes, consensus, train)
         case config.VoteCount():
             votes = cohort.counts[np.arange(len(cohort)), consensus.consensus]
             most = int(votes.max())
             names = [f"{count}_votes" for count in range(most, 0, -1)]
-            division = _Division(most - votes, _cross(cohort.classes, names), rule.min_size)
+            return Division(most - votes, cross_names(cohort.classes, names), rule.min_size)
         case config.KnownColumn():
-            division = _divide_by_fine_vote(cohort, consensus.consensus, rule.min_size)
+            return _divide_by_fine_vote(cohort, consensus.consensus, rule.min_size)
+        case config.VotePattern():
+            return divide_by_pattern(rule, cohort, consensus, train)
+        case config.VoteClusters():
+            return divide_by_cluster(rule, cohort, consensus, parts=parts, seed=seed)
+        case config.AnnotatorConfusion():
+            return divide_by_confusion(rule, cohort, consensus.consensus, train)
         case _:
             assert_never(rule)
-    return _merge_small(division, cohort.classes, consensus.consensus, train)
+
+
+def _rename_random(scheme: Scheme) -> Scheme:
+    """Name the subclasses class/random_1 and so on; their names meant what they no longer are."""
+    first = np.searchsorted(scheme.class_of, scheme.class_of)
+    names = tuple(
+        f"{scheme.classes[index]}/random_{place + 1}"
+        for index, place in zip(
+            scheme.class_of.tolist(), (np.arange(len(first)) - first).tolist(), strict=True
+        )
+    )
+    return replace(scheme, subclasses=names)
+
+
+def _refuse_whole_classes(rule: config.Subclasses, labels: SubclassLabels) -> None:
+    if rule.kind not in TODO or len(labels.scheme.subclasses) > len(labels.scheme.classes):
+        return
+    todo = TODO[rule.kind]
+    if labels.merges:
+        todo = "lower min_size or give more training frames, which small subclasses lacked"
+    fault = Fault("labels.subclasses.kind", "every class is left whole by", rule.kind, todo)
+    raise CohortError([fault])
 
 
 def _refuse_untrained(classes: Sequence[str], consensus: Ints, train: Bools) -> None:
@@ -107,50 +165,19 @@ def _refuse_untrained(classes: Sequence[str], consensus: Ints, train: Bools) -> 
         raise CohortError(faults)
 
 
-def _cross(classes: Sequence[str], levels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(f"{name}/{level}" for level in levels) for name in classes)
-
-
 def _divide_by_agreement(
-    rule: config.AgreementLevels, agreement: Floats, train: Bools
-) -> tuple[Ints, list[str]]:
-    """Give each frame the first level whose lowest agreement it reaches."""
+    rule: config.AgreementLevels, classes: Sequence[str], consensus: Consensus, train: Bools
+) -> Division:
     if rule.levels is not None:
-        bounds = np.array(list(rule.levels.values()))
-        below = agreement < bounds[-1] - TOLERANCE
-        if below.any():
-            raise CohortError([_below_last(rule.levels, agreement, int(below.sum()))])
+        level = cut_thresholds(rule.levels, consensus.agreement, "agreement")
         names = list(rule.levels)
     else:
         assert rule.quantiles is not None  # noqa: S101  (the config's validator says so)
-        bounds = _cut_quantiles(agreement[train], rule.quantiles)
-        names = [f"q{index + 1}" for index in range(len(bounds) + 1)]
-    level = (agreement[:, None] < bounds - TOLERANCE).sum(axis=1).astype(np.int64)
-    return level, names
+        level, names = cut_quantiles(consensus.agreement, train, rule.quantiles)
+    return Division(level, cross_names(classes, names), rule.min_size)
 
 
-def _below_last(levels: dict[str, float], agreement: Floats, frames: int) -> Fault:
-    name, bound = list(levels.items())[-1]
-    total = len(agreement)
-    fits = math.floor(float(agreement.min()) * 1000) / 1000
-    return Fault(
-        where=f"labels.subclasses.levels.{name}",
-        what=f"the agreement of {frames} of {total} frames is below this last threshold",
-        value=f"{bound:g}",
-        todo=f"lower it to {fits:g} or less, or add a level",
-    )
-
-
-def _cut_quantiles(agreement: Floats, quantiles: int) -> Floats:
-    """Give the lowest agreement of each quantile but the last; equal values are never split."""
-    falling = np.sort(agreement)[::-1]
-    last = [math.ceil(len(falling) * part / quantiles) - 1 for part in range(1, quantiles)]
-    bounds: Floats = np.unique(falling[last])[::-1]
-    # A bound that every frame reaches would leave the last quantile empty.
-    return np.asarray(bounds[bounds > falling[-1]])
-
-
-def _divide_by_fine_vote(cohort: Cohort, consensus: Ints, min_size: int) -> _Division:
+def _divide_by_fine_vote(cohort: Cohort, consensus: Ints, min_size: int) -> Division:
     """Give each frame the plurality of its fine votes within the consensus class."""
     counts = cohort.fine_counts
     level = np.zeros(len(cohort), dtype=np.int64)
@@ -161,11 +188,11 @@ def _divide_by_fine_vote(cohort: Cohort, consensus: Ints, min_size: int) -> _Div
         # As for classes: a tie goes to the later, of higher risk.
         level[here] = len(own) - 1 - counts[here][:, own[::-1]].argmax(axis=1)
         names.append(tuple(cohort.fine[fine] for fine in own))
-    return _Division(level, tuple(names), min_size)
+    return Division(level, tuple(names), min_size)
 
 
 def _merge_small(
-    division: _Division, classes: tuple[str, ...], consensus: Ints, train: Bools
+    division: Division, classes: tuple[str, ...], consensus: Ints, train: Bools
 ) -> SubclassLabels:
     subclass = np.zeros(len(consensus), dtype=np.int64)
     kept: list[tuple[str, int, int]] = []
