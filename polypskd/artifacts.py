@@ -169,6 +169,13 @@ class RunLog:
         if self._listen is not None:
             self._listen(record)
 
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Record the seconds that a block took, as an event of its own."""
+        start = time.perf_counter()
+        yield
+        self.tell(step, "timed", seconds=round(time.perf_counter() - start, 2))
+
     def progress(self, step: str, done: int, total: int) -> None:
         """Tell the listener how far a step is; not logged."""
         if self._listen is not None:

@@ -26,7 +26,7 @@ from polypskd.cohort.location import (
     locate_frames,
     write_exclusions,
 )
-from polypskd.config import Config
+from polypskd.config import Config, has_teacher
 from polypskd.errors import ArtifactError
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
@@ -87,96 +87,106 @@ def derive(run: Run) -> bool:
 
 def teach(run: Run) -> bool:
     """Examples → teacher and its cached targets; return whether anything was done."""
-    if run.config.student.method.kind == "none":
-        return False
     material = _open_material(run)
+    from polypskd import freshness
     from polypskd.models.checkpoint import describe_network, read_network, write_network
-    from polypskd.training.student import student_scheme
+    from polypskd.training.plan import plan_method
     from polypskd.training.targets import cache_targets, write_targets
     from polypskd.training.teacher import train_teacher
 
-    taught = student_scheme(run.config.student.method, material.scheme)
-    inputs = _teacher_inputs(run, material)
-    if is_fresh(run.folder, "teach", inputs, TEACHER):
+    taught = plan_method(run.config.student.method, material.scheme).teacher
+    if taught is None:
         return False
-    weights = run.folder / TEACHER[0]
-    if not is_fresh(run.folder, "teacher", inputs, TEACHER[:2]):
-        run.log.tell("teacher", "start", epochs=run.config.teacher.fit.epochs)
-        network, history = train_teacher(material, taught, key=inputs, log=run.log)
+    log, weights = run.log, run.folder / TEACHER[0]
+    inputs = freshness.teacher_inputs(run, material)
+    answers = freshness.targets_inputs(run, material)
+    if is_fresh(run.folder, "teach", answers, TEACHER):
+        return False
+    ready = is_fresh(run.folder, "teacher", inputs, TEACHER[:2])
+    if not ready and not freshness.borrow(run, "teacher", inputs, TEACHER[:2]):
+        log.tell("teacher", "start", epochs=run.config.teacher.fit.epochs)
+        with log.timed("teacher"):
+            network, history = train_teacher(material, taught, key=inputs, log=log)
         write_network(weights, network, describe_network(run.config, taught, "teacher"))
         write_json(run.folder / TEACHER[1], history)
         write_stamp(run.folder, "teacher", inputs, TEACHER[:2])
-    run.log.tell("targets", "start")
-    teacher = read_network(weights, "teach").network
-    key = _targets_key(run, material)
-    targets = cache_targets(teacher, material, key=key, log=run.log)
-    write_targets(run.folder / TEACHER[2], targets)
-    write_stamp(run.folder, "teach", inputs, TEACHER)
-    (run.folder / ".steps" / "teacher.pt").unlink(missing_ok=True)
-    run.log.tell("targets", "done")
+        freshness.lend(run, "teacher", inputs, TEACHER[:2])
+    if not freshness.borrow(run, "teach", answers, TEACHER):
+        log.tell("targets", "start")
+        key = freshness.targets_key(run, material)
+        with log.timed("targets"):
+            teacher = read_network(weights, "teach").network
+            targets = cache_targets(teacher, material, taught, key=key, log=log)
+        write_targets(run.folder / TEACHER[2], targets)
+        write_stamp(run.folder, "teach", answers, TEACHER)
+        freshness.lend(run, "teach", answers, TEACHER)
+    for checkpoint in (run.folder / ".steps").glob("teacher*.pt"):
+        checkpoint.unlink()
+    log.tell("targets", "done")
     return True
 
 
 def distill(run: Run) -> bool:
     """Examples and targets → student; return whether anything was done."""
     material = _open_material(run)
+    from polypskd import freshness
     from polypskd.models.checkpoint import describe_network, write_network
-    from polypskd.training.student import student_scheme, train_student
+    from polypskd.training.plan import plan_method
+    from polypskd.training.student import train_student
     from polypskd.training.targets import read_targets
 
-    config = run.config
-    taught = student_scheme(config.student.method, material.scheme)
+    config, log = run.config, run.log
+    plan = plan_method(config.student.method, material.scheme)
     targets = None
-    if config.student.method.kind != "none":
-        _need(run, TEACHER[0], "teach")
-        targets = read_targets(run.folder / TEACHER[2], key=_targets_key(run, material))
-    inputs = _student_inputs(run, material)
+    if plan.teacher is not None:
+        key = freshness.targets_key(run, material)
+        targets = read_targets(run.folder / TEACHER[2], key=key)
+    inputs = freshness.student_inputs(run, material)
     if is_fresh(run.folder, "distill", inputs, STUDENT):
         return False
-    run.log.tell("student", "start", epochs=config.student.fit.epochs)
-    network, history = train_student(material, targets, key=inputs, log=run.log)
-    write_network(run.folder / STUDENT[0], network, describe_network(config, taught, "student"))
+    log.tell("student", "start", epochs=config.student.fit.epochs)
+    with log.timed("student"):
+        network, history = train_student(material, targets, key=inputs, log=log)
+    about = describe_network(config, plan.student, "student")
+    write_network(run.folder / STUDENT[0], network, about)
     write_json(run.folder / STUDENT[1], history)
     write_stamp(run.folder, "distill", inputs, STUDENT)
     (run.folder / ".steps" / "student.pt").unlink(missing_ok=True)
-    run.log.tell("student", "done")
+    log.tell("student", "done")
     return True
 
 
 def evaluate(run: Run) -> bool:
     """Networks → evaluation.json and predictions; return whether anything was done."""
+    material = _open_material(run)
+    from polypskd import freshness
     from polypskd.judgement import judge_network, write_predictions
 
-    _need(run, LABELS[0], "derive")
-    student = _need(run, STUDENT[0], "distill")
-    teacher = run.folder / TEACHER[0]
-    with_teacher = run.config.student.method.kind != "none"
-    material = _open_material(run)
+    student = freshness.need(run, STUDENT[0], "distill")
+    teacher = run.folder / TEACHER[0] if has_teacher(run.config.student.method) else None
     # Weights made from other labels may have seen what is the test split now.
-    if with_teacher:
-        _need_fresh(run, "teach", _teacher_inputs(run, material), TEACHER)
-    _need_fresh(run, "distill", _student_inputs(run, material), STUDENT)
-    outputs = NUMBERS if with_teacher else NUMBERS[:-1]
-    inputs = fingerprint(
-        [
-            run.config.evaluation.model_dump(mode="json"),
-            material.fingerprint(),
-            file_hash(run.folder / LABELS[0]),
-            file_hash(student),
-            file_hash(teacher) if with_teacher else None,
-        ]
-    )
+    if teacher:
+        freshness.need_fresh(run, "teach", freshness.targets_inputs(run, material), TEACHER)
+    freshness.need_fresh(run, "distill", freshness.student_inputs(run, material), STUDENT)
+    outputs = NUMBERS if teacher else NUMBERS[:-1]
+    hashes = {
+        "examples_sha256": file_hash(run.folder / LABELS[0]),
+        "student_sha256": file_hash(student),
+        "teacher_sha256": file_hash(teacher) if teacher else None,
+    }
+    settings = run.config.evaluation.model_dump(mode="json")
+    inputs = fingerprint([settings, material.fingerprint(), hashes])
     if is_fresh(run.folder, "evaluate", inputs, outputs):
         return False
     run.log.tell("evaluate", "start")
     judged = judge_network(material, student, "distill", run.log)
     record = judged.record | {
         "method": run.config.student.method.model_dump(mode="json"),
-        "seed": run.config.seed,
+        "seed": run.config.fit_seed,
         "teacher": None,
     }
     write_predictions(run.folder / NUMBERS[1], material, judged)
-    if with_teacher:
+    if teacher:
         other = judge_network(material, teacher, "teach", run.log)
         record["teacher"] = other.record
         # Label bits are what the teacher can transfer, so they are the teacher's, on training data.
@@ -189,11 +199,10 @@ def evaluate(run: Run) -> bool:
         | {
             "device": material.device.type,
             "seed": run.config.seed,
+            "training_seed": run.config.fit_seed,
             "frames": len(material.examples),
             "frames_sha256": material.store.key,
-            "examples_sha256": file_hash(run.folder / LABELS[0]),
-            "student_sha256": file_hash(student),
-            "teacher_sha256": file_hash(teacher) if with_teacher else None,
+            **hashes,
             "research_use_only": True,
         },
     )
@@ -243,46 +252,6 @@ VERBS: dict[str, Callable[[Run], object]] = {
 # --- what the steps share -----------------------------------------------------------------------
 
 
-def _need(run: Run, name: str, verb: str) -> Path:
-    """Give a file of the run, or say which verb makes it."""
-    path = run.folder / name
-    if not path.exists():
-        raise ArtifactError(f"{path}: missing; `polypskd {verb} CONFIG` makes it")
-    return path
-
-
-def _need_fresh(run: Run, verb: str, inputs: str, outputs: tuple[str, ...]) -> None:
-    """Refuse files that were made from other inputs than those that lie there now."""
-    if not is_fresh(run.folder, verb, inputs, outputs):
-        raise ArtifactError(
-            f"{run.folder / outputs[0]}: stale, made from other labels, frames or settings; "
-            f"`polypskd {verb} CONFIG` makes it anew"
-        )
-
-
-def _teacher_inputs(run: Run, material: Material) -> str:
-    from polypskd.training.lesson import fingerprint_network
-    from polypskd.training.student import student_scheme
-
-    config = run.config
-    scheme = student_scheme(config.student.method, material.scheme)
-    return fingerprint(
-        [material.fingerprint(), fingerprint_network(config.teacher), scheme.subclasses]
-    )
-
-
-def _targets_key(run: Run, material: Material) -> str:
-    return fingerprint([_teacher_inputs(run, material), file_hash(run.folder / TEACHER[0])])
-
-
-def _student_inputs(run: Run, material: Material) -> str:
-    from polypskd.training.lesson import fingerprint_network
-
-    taught = run.config.student.method.kind != "none"
-    key = _targets_key(run, material) if taught else material.fingerprint()
-    return fingerprint([key, fingerprint_network(run.config.student)])
-
-
 def _write_examples(run: Run, examples: Examples) -> None:
     """Write examples.csv, but never over one that somebody corrected by hand, unless asked to."""
     from polypskd.labels.examples import write_examples
@@ -305,19 +274,17 @@ def _open_material(run: Run) -> Material:
     from polypskd.labels.scheme import parse_scheme
 
     # Read before torch is imported: a missing table is told at once.
-    examples = read_examples(_need(run, LABELS[0], "derive"))
+    examples = read_examples(run.folder / LABELS[0])
     described = read_json(run.folder / LABELS[1])
     scheme = parse_scheme(described)
     check_examples(
         run.folder / LABELS[0], examples, scheme, patients_known=described["patients_known"]
     )
-    from polypskd.training.material import open_material
+    from polypskd.training.material import Places, open_material
 
-    return open_material(
-        examples,
-        scheme,
+    places = Places(
         frames=locate_frames(run.config.cohort, run.folder / "cohort"),
-        config=run.config,
         run=run.folder,
-        log=run.log,
+        pixels=(run.shared or run.folder / ".steps") / "pixels",
     )
+    return open_material(examples, scheme, places=places, config=run.config, log=run.log)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from polypskd.artifacts import RunLog, clear_leftovers, write_text
-from polypskd.config import Config, read_config
+from polypskd.config import Config, has_teacher, read_config
 from polypskd.errors import ArtifactError, OutputError
 
 LABELS = ("examples.csv", "agreement.json", "excluded.csv")
@@ -32,12 +32,14 @@ class Run:
         config: the experiment.
         log: told of everything.
         overwrite: whether results that stand there may be replaced.
+        shared: folder of pixels, teachers and targets that several runs share; None for its own.
     """
 
     folder: Path
     config: Config
     log: RunLog
     overwrite: bool = False
+    shared: Path | None = None
 
 
 def open_run(
@@ -45,6 +47,7 @@ def open_run(
     folder: Path,
     *,
     overwrite: bool = False,
+    shared: Path | None = None,
     listen: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Open a run folder, new or of the same config; hold its lock while you use it.
@@ -66,14 +69,14 @@ def open_run(
         if old != text:
             # Each step judges by its stamp whether its files still hold. What the new config does
             # not make anew must not stand beside what it does.
-            taught = () if config.student.method.kind != "none" else (*TEACHER, NUMBERS[-1])
+            taught = () if has_teacher(config.student.method) else TEACHER
             for name in (*taught, *NUMBERS, *REPORT):
                 (folder / name).unlink(missing_ok=True)
     elif any(item.name != ".steps" for item in folder.iterdir()) and not overwrite:
         raise OutputError(f"{folder}: not empty and not a run; give --out another folder")
     clear_leftovers(folder)
     write_text(path, text)
-    return Run(folder, config, RunLog(folder / "log.jsonl", listen), overwrite)
+    return Run(folder, config, RunLog(folder / "log.jsonl", listen), overwrite, shared)
 
 
 def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> Run:

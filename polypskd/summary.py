@@ -10,6 +10,7 @@ import numpy as np
 
 from polypskd.artifacts import read_json
 from polypskd.cohort.table import Cohort
+from polypskd.config import has_teacher
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 Said = tuple[dict[str, Any], str]  # for machines, for people
@@ -74,8 +75,9 @@ def _describe_derive(run: Run) -> Said:
 
 
 def _describe_teach(run: Run) -> Said:
-    if run.config.student.method.kind == "none":
-        return {"teacher": None}, "The method none has no teacher."
+    method = run.config.student.method
+    if not has_teacher(method):
+        return {"teacher": None}, f"The method {method.kind} has no teacher."
     weights = run.folder / TEACHER[0]
     return {"teacher": str(weights)}, f"Wrote {weights} and {run.folder / TEACHER[2]}"
 

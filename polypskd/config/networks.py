@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from polypskd.config.section import Count, Section
 
@@ -25,7 +25,20 @@ class Augment(Section):
     cutout: Annotated[float, Field(ge=0, le=1)] = 0.2  # probability
 
 
-class ResNet(Section):
+class Weighted(Section):
+    """What every network may start from."""
+
+    weights: Path | None = None  # ImageNet's or an earlier run's; read by name and shape
+    frozen: bool = False  # train the last layer alone
+
+    @model_validator(mode="after")
+    def _something_to_freeze(self) -> Weighted:
+        if self.frozen and self.weights is None:
+            raise ValueError("frozen: without weights there is nothing worth freezing")
+        return self
+
+
+class ResNet(Weighted):
     """MONAI ResNet; `width` is the number of channels of the first stage."""
 
     kind: Literal["resnet10", "resnet18", "resnet34", "resnet50"]
@@ -34,10 +47,9 @@ class ResNet(Section):
     width: Annotated[int, Field(ge=16, le=256, multiple_of=16)] = 64
     stem_stride: Literal[1, 2] = 2
     max_pool: bool = True  # off for small frames such as 32 px
-    weights: Path | None = None
 
 
-class OtherNetwork(Section):
+class OtherNetwork(Weighted):
     """Further MONAI networks."""
 
     kind: Literal[
@@ -49,7 +61,6 @@ class OtherNetwork(Section):
         "efficientnet-b3",
         "efficientnet-b4",
     ]
-    weights: Path | None = None
 
 
 Network = Annotated[ResNet | OtherNetwork, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from polypskd.config.methods import Method, SubclassKD
 from polypskd.config.networks import Network, ResNet
 from polypskd.config.section import Count, Section
 
@@ -20,42 +21,19 @@ class Fit(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1.0e-2
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     clip: Annotated[float, Field(gt=0)] = 5.0  # gradient norm
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of averaged weights, e.g. 0.999
+    mixup: Annotated[float, Field(ge=0)] = 0.0  # Beta(a, a) of Zhang et al. 2018; 0: off
     precision: Literal["auto", "fp32", "bf16"] = (
         "auto"  # auto: bf16 where the machine is fast at it
     )
 
 
 class Teacher(Section):
-    """The heavy network."""
+    """The heavy network, or the mean of several."""
 
     network: Network = ResNet(kind="resnet18")
     fit: Fit = Fit()
-
-
-class Plain(Section):
-    """The student learns from the labels alone."""
-
-    kind: Literal["none"] = "none"
-
-
-class ConventionalKD(Section):
-    """Hinton, Vinyals & Dean 2015, from a class-only teacher."""
-
-    kind: Literal["kd"] = "kd"
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class SubclassKD(Section):
-    """Sajedi & Plataniotis 2022 (a reconstruction: which hard term they used is not published)."""
-
-    kind: Literal["skd"] = "skd"
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-    hard_term: Literal["class", "subclass"] = "class"
-
-
-Method = Annotated[Plain | ConventionalKD | SubclassKD, Field(discriminator="kind")]
+    ensemble: Annotated[int, Field(ge=1, le=20)] = 1  # networks whose probabilities are averaged
 
 
 class Student(Section):

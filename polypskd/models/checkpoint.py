@@ -17,6 +17,7 @@ from polypskd.artifacts import write_atomic
 from polypskd.config import Config, Network
 from polypskd.errors import ArtifactError
 from polypskd.labels.scheme import Scheme
+from polypskd.models.ensemble import Ensemble
 from polypskd.models.networks import build_network
 
 KEY = "polypskd"  # one metadata key: the file's bytes would else depend on the order of a hash map
@@ -67,16 +68,21 @@ def describe_network(config: Config, scheme: Scheme, role: Role) -> dict[str, An
     network = config.teacher.network if role == "teacher" else config.student.network
     # A teacher does not depend on the settings of the student that will ask it.
     method = {} if role == "teacher" else {"method": config.student.method.model_dump(mode="json")}
-    return method | {
-        "network": network.model_dump(mode="json", exclude={"weights"}),
-        "classes": scheme.classes,
-        "subclasses": scheme.subclasses,
-        "class_of": scheme.class_of.tolist(),
-        "size": config.augment.size,
-        "role": role,
-        "seed": config.seed,
-        "research_use_only": True,
-    }
+    count = {"members": config.teacher.ensemble} if role == "teacher" else {}
+    return (
+        method
+        | count
+        | {
+            "network": network.model_dump(mode="json", exclude={"weights", "frozen"}),
+            "classes": scheme.classes,
+            "subclasses": scheme.subclasses,
+            "class_of": scheme.class_of.tolist(),
+            "size": config.augment.size,
+            "role": role,
+            "seed": config.seed,
+            "research_use_only": True,
+        }
+    )
 
 
 def read_network(path: Path, verb: str) -> Stored:
@@ -95,7 +101,9 @@ def read_network(path: Path, verb: str) -> Stored:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[KEY])
         config: Network = TypeAdapter(Network).validate_python(about.pop("network"))
-        network = build_network(config, len(about["subclasses"]))
+        count = about.pop("members", 1)
+        members = [build_network(config, len(about["subclasses"])) for _ in range(count)]
+        network = members[0] if count == 1 else Ensemble(members)
         network.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, ValueError, RuntimeError):
         raise ArtifactError(f"{path}: damaged; `polypskd {verb} CONFIG` makes it anew") from None

@@ -42,6 +42,27 @@ def check_size(network: nn.Module, size: int) -> None:
         network.train(training)
 
 
+def freeze_encoder(network: nn.Module) -> None:
+    """Let only the last linear layer learn."""
+    network.requires_grad_(False)
+    last_layer(network).requires_grad_(True)
+
+
+def last_layer(network: nn.Module) -> nn.Linear:
+    """Find the linear layer that gives the logits."""
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+
+
+def train_mode(network: nn.Module) -> None:
+    """Switch to training, but leave normalization that does not learn at its statistics."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and not any(
+            parameter.requires_grad for parameter in module.parameters()
+        ):
+            module.eval()
+
+
 def build_network(config: Network, outputs: int) -> nn.Module:
     """Build an untrained network: (B, 3, H, W) float → (B, outputs) logits.
 

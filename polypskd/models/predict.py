@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -44,6 +45,25 @@ def to_input(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
     """Turn (B, H, W, 3) uint8 frames into a normalized (B, 3, H, W) channels_last tensor."""
     tensor = torch.from_numpy(normalize(pixels)).permute(0, 3, 1, 2)
     return tensor.to(device, non_blocking=True)
+
+
+@contextlib.contextmanager
+def record_inputs(layer: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
+    """Record what a layer is given, batch by batch, while a network predicts.
+
+    Args:
+        layer: one that is called once a batch.
+    """
+    seen: list[NDArray[np.float32]] = []
+
+    def keep(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(inputs[0].detach().float().cpu().numpy())
+
+    handle = layer.register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
 
 @torch.inference_mode()

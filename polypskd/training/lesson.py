@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from polypskd.artifacts import RunLog, file_hash, fingerprint
 from polypskd.config import Network, Student, Teacher
 from polypskd.labels.curriculum import check_curriculum
 from polypskd.labels.scheme import Scheme
 from polypskd.models.checkpoint import load_pretrained
-from polypskd.models.networks import build_network, check_size
+from polypskd.models.networks import build_network, check_size, freeze_encoder
 from polypskd.models.predict import use_bf16
-from polypskd.training.judge import build_judge
+from polypskd.training.judge import Judge, build_judge
 from polypskd.training.material import Material
+from polypskd.training.objectives import History, Loss, Objective
 
 Pixels = NDArray[np.uint8]
-Loss = Callable[[Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Lesson:
         views: V; epoch e uses view e mod V.
         active: epoch → (N,) whether an example takes part.
         loss: (logits (B, S), example indices (B,), view) → scalar.
-        validate: network → (loss, macro-F1) on the validation split.
+        validate: network → verdict on the validation split.
+        begin: told the history at the start of each epoch.
         key: fingerprint of all of this; a checkpoint of another lesson is not continued.
         checkpoint: written after each epoch, continued from if it is of this lesson.
     """
@@ -45,22 +46,28 @@ class Lesson:
     views: int
     active: Callable[[int], NDArray[np.bool_]]
     loss: Loss
-    validate: Callable[[nn.Module], tuple[float, float]]
+    validate: Judge
     key: str
     checkpoint: Path
+    begin: Callable[[History], None] = lambda history: None
 
 
 def prepare_lesson(
-    step: str, material: Material, scheme: Scheme, settings: Teacher | Student, loss: Loss, key: str
+    step: str,
+    material: Material,
+    scheme: Scheme,
+    settings: Teacher | Student,
+    objective: Objective,
+    key: str,
 ) -> Lesson:
     """Prepare the lesson that teacher and student share but for the loss.
 
     Args:
-        step: "teacher" or "student".
+        step: "teacher", "teacher-2" and so on, or "student".
         material: examples and pixels.
         scheme: what the network's outputs mean.
         settings: its section of the config.
-        loss: (logits (B, S), example indices (B,), view) → scalar.
+        objective: what is minimized.
         key: fingerprint of the step's inputs.
 
     Raises:
@@ -75,10 +82,12 @@ def prepare_lesson(
         open_view=material.open_view,
         views=material.config.augment.views,
         active=lambda epoch: material.active(epoch, settings.fit.epochs),
-        loss=loss,
+        loss=objective.loss,
+        begin=objective.begin,
         validate=build_judge(
             material.store.pixels[val],
             material.classes(val),
+            material.outputs(val, scheme),
             scheme.class_of,
             material.device,
             bf16=use_bf16(settings.fit.precision, material.device),
@@ -108,5 +117,8 @@ def prepare_network(
     network = build_network(config, outputs)
     check_size(network, size)
     if config.weights is not None:
-        log.tell(step, "pretrained", tensors=load_pretrained(network, config.weights))
+        loaded = load_pretrained(network, config.weights)
+        log.tell(step, "pretrained", tensors=loaded, of=len(network.state_dict()))
+    if config.frozen:
+        freeze_encoder(network)
     return network

@@ -8,6 +8,7 @@ byte, as one that was never interrupted.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from torch import Tensor, nn
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.config import Fit
 from polypskd.errors import ArtifactError, ConfigError
+from polypskd.models.networks import train_mode
 from polypskd.models.predict import to_input, use_bf16
+from polypskd.training.averaging import WeightAverage
 from polypskd.training.lesson import Lesson
+from polypskd.training.mixing import draw_mix
 
 
 def fit(
@@ -45,7 +49,8 @@ def fit(
         log: told of each epoch.
 
     Returns:
-        One record an epoch: epoch, lr, train_loss, val_loss, val_macro_f1, n_examples.
+        One record an epoch: epoch, lr, train_loss, val_loss, val_macro_f1, val_recalls,
+        n_examples.
 
     Raises:
         ArtifactError: the loss is not finite.
@@ -53,7 +58,8 @@ def fit(
     """
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, settings)
-    bf16 = use_bf16(settings.precision, device)
+    average = WeightAverage(network, settings.ema) if settings.ema else None
+    judged = average.network if average else network
     history: list[dict[str, Any]] = []
     best: dict[str, Tensor] = {}
     saved = _load(lesson.checkpoint, lesson.key)
@@ -61,64 +67,107 @@ def fit(
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         history, best = saved["history"], saved["best"]
+        if average:
+            average.network.load_state_dict(saved["average"])
+            average.steps = saved["steps"]
         log.tell(lesson.step, "resumed", epoch=len(history))
 
     for epoch in range(len(history), settings.epochs):
-        torch.manual_seed(seed * 100_003 + epoch)
-        view = epoch % lesson.views
-        pixels = lesson.open_view(view)
-        order = np.random.default_rng([seed, epoch]).permutation(
-            np.flatnonzero(lesson.active(epoch))
+        lesson.begin(history)
+        train_loss, examples = _train_epoch(
+            _Trainee(network, optimizer, average),
+            lesson,
+            settings,
+            epoch=epoch,
+            seed=seed,
+            log=log,
         )
-        if len(order) < 2:
-            raise ConfigError(
-                f"{lesson.step}: {len(order)} examples take part in epoch {epoch + 1}, 2 are "
-                "needed; change labels.curriculum"
-            )
-        batches = split_batches(order, settings.batch_size)
-        network.train()
-        total = 0.0
-        for number, batch in enumerate(batches):
-            rate = learning_rate(settings, epoch + number / len(batches))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            inputs = to_input(pixels[batch], device)
-            indices = torch.from_numpy(batch).to(device)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                logits = network(inputs)
-            loss = lesson.loss(logits.float(), indices, view)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            optimizer.step()
-            total += loss.item() * len(batch)
-            done = epoch * len(batches) + number + 1
-            log.progress(lesson.step, done, settings.epochs * len(batches))
-        val_loss, val_f1 = lesson.validate(network)
-        if not math.isfinite(total + val_loss):
+        verdict = lesson.validate(judged)
+        if not math.isfinite(train_loss + verdict.loss):
             raise ArtifactError(
                 f"{lesson.step}: loss is not finite in epoch {epoch + 1}; "
-                f"lower {lesson.step}.fit.lr"
+                f"lower {lesson.step.partition('-')[0]}.fit.lr"
             )
         record = {
             "epoch": epoch + 1,
             "lr": learning_rate(settings, epoch),
-            "train_loss": total / len(order),
-            "val_loss": val_loss,
-            "val_macro_f1": val_f1,
-            "n_examples": len(order),
+            "train_loss": train_loss,
+            "val_loss": verdict.loss,
+            "val_macro_f1": verdict.macro_f1,
+            "val_recalls": list(verdict.recalls),
+            "n_examples": examples,
         }
         if not history or _rank(record) > max(_rank(earlier) for earlier in history):
             best = {
-                name: value.detach().cpu().clone() for name, value in network.state_dict().items()
+                name: value.detach().cpu().clone() for name, value in judged.state_dict().items()
             }
         history.append(record)
-        _save(lesson.checkpoint, lesson.key, network, optimizer, history, best)
+        state: dict[str, Any] = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": history,
+            "best": best,
+        }
+        if average:
+            state |= {"average": average.network.state_dict(), "steps": average.steps}
+        _save(lesson.checkpoint, lesson.key, state)
         log.tell(lesson.step, "epoch", epochs=settings.epochs, **record)
 
     network.load_state_dict(best)
     network.to("cpu").eval()
     return history
+
+
+@dataclass(frozen=True)
+class _Trainee:
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
+
+
+def _train_epoch(
+    trainee: _Trainee, lesson: Lesson, settings: Fit, *, epoch: int, seed: int, log: RunLog
+) -> tuple[float, int]:
+    """Take all steps of one epoch; return the mean loss and the number of examples."""
+    network, optimizer = trainee.network, trainee.optimizer
+    device = next(network.parameters()).device
+    bf16 = use_bf16(settings.precision, device)
+    torch.manual_seed(seed * 100_003 + epoch)
+    view = epoch % lesson.views
+    pixels = lesson.open_view(view)
+    order = np.random.default_rng([seed, epoch]).permutation(np.flatnonzero(lesson.active(epoch)))
+    if len(order) < 2:
+        raise ConfigError(
+            f"{lesson.step}: {len(order)} examples take part in epoch {epoch + 1}, 2 are "
+            "needed; change labels.curriculum"
+        )
+    batches = split_batches(order, settings.batch_size)
+    train_mode(network)
+    total = 0.0
+    for number, batch in enumerate(batches):
+        rate = learning_rate(settings, epoch + number / len(batches))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        inputs = to_input(pixels[batch], device)
+        indices = torch.from_numpy(batch).to(device)
+        mix = draw_mix(settings.mixup, len(batch), [seed, epoch, number])
+        if mix is not None:
+            inputs = mix.share * inputs + (1 - mix.share) * inputs[mix.partner]
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            logits = network(inputs)
+        loss = lesson.loss(logits.float(), indices, view)
+        if mix is not None:
+            other = lesson.loss(logits.float(), indices[mix.partner], view)
+            loss = mix.share * loss + (1 - mix.share) * other
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        optimizer.step()
+        if trainee.average:
+            trainee.average.update(network)
+        total += loss.item() * len(batch)
+        log.progress(lesson.step, epoch * len(batches) + number + 1, settings.epochs * len(batches))
+    return total / len(order), len(order)
 
 
 def _rank(record: dict[str, Any]) -> tuple[float, float]:
@@ -155,8 +204,9 @@ def learning_rate(settings: Fit, epoch: float) -> float:
 
 def build_optimizer(network: nn.Module, settings: Fit) -> torch.optim.Optimizer:
     """Build the optimizer; biases and normalization are not decayed."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.ndim > 1]
+    free = [p for p in learning if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": free, "weight_decay": 0.0},
@@ -166,22 +216,8 @@ def build_optimizer(network: nn.Module, settings: Fit) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
 
 
-def _save(
-    path: Path,
-    key: str,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    history: list[dict[str, Any]],
-    best: dict[str, Tensor],
-) -> None:
-    state = {
-        "key": key,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-        "best": best,
-    }
-    write_atomic(path, lambda temporary: torch.save(state, temporary))
+def _save(path: Path, key: str, state: dict[str, Any]) -> None:
+    write_atomic(path, lambda temporary: torch.save({"key": key, **state}, temporary))
 
 
 def _load(path: Path, key: str) -> dict[str, Any] | None:

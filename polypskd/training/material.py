@@ -63,6 +63,17 @@ class Material:
         index = {name: s for s, name in enumerate(self.scheme.subclasses)}
         return np.array([index[str(name)] for name in self.examples.subclass[rows]], dtype=np.int64)
 
+    def outputs(self, rows: Ints, scheme: Scheme) -> Ints | None:
+        """Index of the right output of each row; None where subclasses are invented."""
+        if scheme.subclasses == scheme.classes:
+            return self.classes(rows)
+        return self.subclasses(rows) if scheme.subclasses == self.scheme.subclasses else None
+
+    def votes(self, rows: Ints) -> Ints:
+        """Votes of each row for each class, (N, K)."""
+        columns = [self.examples.votes[name][rows] for name in self.scheme.classes]
+        return np.stack(columns, axis=1)
+
     def open_view(self, view: int) -> Pixels:
         """Open one view of the training frames, in the order of `rows("train")`."""
         rows = self.rows("train")
@@ -87,7 +98,7 @@ class Material:
         columns = (examples.frame_id, examples.split, examples.subclass, examples.stage)
         return fingerprint(
             [
-                self.config.seed,
+                [self.config.seed, self.config.fit_seed],
                 self.config.augment.model_dump(mode="json"),
                 self.config.labels.curriculum.model_dump(mode="json"),
                 self.store.key,
@@ -97,13 +108,27 @@ class Material:
         )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a run's files lie.
+
+    Args:
+        frames: the folder that the paths of the examples start from; None for votes alone.
+        run: the run folder.
+        pixels: folder of decoded frames and views.
+    """
+
+    frames: Path | None
+    run: Path
+    pixels: Path
+
+
 def open_material(
     examples: Examples,
     scheme: Scheme,
     *,
-    frames: Path | None,
+    places: Places,
     config: Config,
-    run: Path,
     log: RunLog,
 ) -> Material:
     """Join examples with their pixels, decoding those that were not decoded yet.
@@ -111,23 +136,22 @@ def open_material(
     Args:
         examples: labelled frames.
         scheme: their subclasses.
-        frames: the folder that their paths start from.
+        places: where files lie.
         config: the experiment.
-        run: the run folder; decoded pixels are kept in it.
         log: told how far the decoding is.
 
     Raises:
         ConfigError: there are votes only.
         CohortError: a frame has become unreadable.
     """
-    if frames is None:
+    if places.frames is None:
         raise ConfigError("cohort.frames: kind none has no frames to train on; use image_folder")
     store = open_store(
-        frames,
+        places.frames,
         [str(path) for path in examples.path],
         size=config.augment.size,
-        folder=run / ".steps" / "pixels",
+        folder=places.pixels,
         max_megapixels=config.cohort.max_megapixels,
         progress=lambda done, total: log.progress("decode", done, total),
     )
-    return Material(examples, scheme, store, config, run, choose_device(config.device))
+    return Material(examples, scheme, store, config, places.run, choose_device(config.device))

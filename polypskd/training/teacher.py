@@ -1,4 +1,4 @@
-"""The heavy network, trained on subclasses."""
+"""The heavy network, or several, trained on what the method asks of them."""
 
 from __future__ import annotations
 
@@ -7,53 +7,109 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polypskd.artifacts import RunLog
+from polypskd.artifacts import RunLog, fingerprint
+from polypskd.config import Method, SubclassDistillation
 from polypskd.labels.scheme import Scheme
-from polypskd.training.lesson import prepare_lesson, prepare_network
+from polypskd.models.ensemble import Ensemble
+from polypskd.training.lesson import fingerprint_network, prepare_lesson, prepare_network
 from polypskd.training.loop import fit
-from polypskd.training.losses import subclass_cross_entropy
+from polypskd.training.losses import (
+    class_cross_entropy,
+    contrastive_loss,
+    subclass_cross_entropy,
+)
 from polypskd.training.material import Material
+from polypskd.training.objectives import Objective
+
+MEMBER = (
+    7919  # a prime far above the seeds of a comparison, so that no member stands in two teachers
+)
 
 
 def train_teacher(
-    material: Material, scheme: Scheme, *, key: str, log: RunLog
+    material: Material, scheme: Scheme, *, key: str, log: RunLog, network: nn.Module | None = None
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Train the teacher with the cross entropy of its scheme's subclasses.
+    """Train the teacher with the cross entropy of its outputs.
 
-    For conventional KD the scheme has one subclass a class: a class-only teacher.
+    Where the scheme has one subclass a class it is a class-only teacher; where its subclasses are
+    invented, their cross entropy is that of the class, and an auxiliary loss spreads them.
 
     Args:
         material: examples and pixels.
         scheme: what its outputs mean.
         key: fingerprint of the step's inputs.
         log: told of each epoch.
+        network: your own module with as many outputs as the scheme has; None builds the config's.
 
     Returns:
-        The network of the best epoch, and one record an epoch.
+        The network of the best epoch (an `Ensemble` if the config asks for several), and one
+        record an epoch; those of further members say which with `member`.
 
     Reference:
         Sajedi & Plataniotis 2022: known subclass labels need no auxiliary loss.
+        Müller, Kornblith & Hinton 2020, eq. 8: invented ones do.
     """
     config = material.config
-    network = prepare_network(
-        "teacher",
-        config.teacher.network,
-        len(scheme.subclasses),
-        size=config.augment.size,
-        seed=config.seed,
-        log=log,
-    )
+    members, history = [], []
+    for member in range(config.teacher.ensemble):
+        step = "teacher" if member == 0 else f"teacher-{member + 1}"
+        seed = config.fit_seed + MEMBER * member
+        one = network or prepare_network(
+            step,
+            config.teacher.network,
+            len(scheme.subclasses),
+            size=config.augment.size,
+            seed=seed,
+            log=log,
+        )
+        lesson = prepare_lesson(
+            step, material, scheme, config.teacher, build_teaching(material, scheme), key
+        )
+        records = fit(one, lesson, config.teacher.fit, seed=seed, device=material.device, log=log)
+        members.append(one)
+        history += [record | {"member": member} for record in records]
+    return (members[0] if len(members) == 1 else Ensemble(members)), history
+
+
+def build_teaching(material: Material, scheme: Scheme) -> Objective:
+    """Build the teacher's objective.
+
+    Args:
+        material: examples.
+        scheme: what its outputs mean.
+    """
     rows = material.rows("train")
-    by_class = len(scheme.subclasses) == len(scheme.classes)
-    targets = torch.from_numpy(
-        material.classes(rows) if by_class else material.subclasses(rows)
-    ).to(material.device)
+    device = material.device
+    known = material.outputs(rows, scheme)
+    if known is not None:
+        outputs = torch.from_numpy(known).to(device)
+        return Objective(lambda z, indices, view: subclass_cross_entropy(z, outputs[indices]))
+    method = material.config.student.method
+    if not isinstance(method, SubclassDistillation):
+        raise ValueError(f"method {method.kind} invents no subclasses")
+    classes = torch.from_numpy(material.classes(rows)).to(device)
+    class_of = torch.from_numpy(scheme.class_of).to(device)
 
-    def loss(logits: Tensor, indices: Tensor, view: int) -> Tensor:
-        return subclass_cross_entropy(logits, targets[indices])
+    def loss(z: Tensor, indices: Tensor, view: int) -> Tensor:
+        spread = contrastive_loss(z, method.auxiliary_temperature)
+        return class_cross_entropy(z, classes[indices], class_of) + method.auxiliary_weight * spread
 
-    lesson = prepare_lesson("teacher", material, scheme, config.teacher, loss, key)
-    history = fit(
-        network, lesson, config.teacher.fit, seed=config.seed, device=material.device, log=log
+    return Objective(loss)
+
+
+def fingerprint_teacher(material: Material, scheme: Scheme) -> str:
+    """Fingerprint all that a teacher depends on; methods that share it share its teacher."""
+    return fingerprint(
+        [
+            material.fingerprint(),
+            fingerprint_network(material.config.teacher),
+            scheme.subclasses,
+            _teaching_of(material.config.student.method),
+        ]
     )
-    return network, history
+
+
+def _teaching_of(method: Method) -> Any:
+    if isinstance(method, SubclassDistillation):
+        return [method.auxiliary_weight, method.auxiliary_temperature]
+    return None
