@@ -10,6 +10,7 @@ from polypskd.labels.consensus import Consensus
 from polypskd.labels.division import (
     Bools,
     Division,
+    Floats,
     Ints,
     rank_by_agreement,
     refuse_single_votes,
@@ -22,7 +23,7 @@ from polypskd.labels.mixture import (
     score_clusters,
 )
 
-NEGLIGIBLE = 1e-9  # nats a frame; of equally likely mixtures the smaller is chosen
+NEGLIGIBLE = 1e-9  # nats a frame
 
 
 def divide_by_cluster(
@@ -67,11 +68,35 @@ def _fit(rule: config.VoteClusters, train: Ints, val: Ints, seed: int) -> VoteMi
     numbers = range(1, min(rule.most, different) + 1)
     fits = [fit_vote_mixture(train, number, seed=seed) for number in numbers]
     if len(val):
-        merit = [float(log_sum(score_clusters(fit, val)).mean()) for fit in fits]
-    else:
-        merit = [-measure_bic(fit, len(train)) / len(train) for fit in fits]
-    best = max(merit)
-    return next(f for f, value in zip(fits, merit, strict=True) if value >= best - NEGLIGIBLE)
+        gains = np.stack([log_sum(score_clusters(fit, val)) for fit in fits], axis=1)
+        return fits[choose_number(gains)]
+    return min(fits, key=lambda fit: round(measure_bic(fit, len(train)), 6))
+
+
+def choose_number(gains: Floats) -> int:
+    """Choose the smallest mixture that is not shown to be worse than the best.
+
+    The best has the highest mean log likelihood of the validation frames. A smaller one is taken
+    if its mean is lower by no more than one standard error of the paired differences: the mean
+    alone adds clusters that fit chance.
+
+    Args:
+        gains: (N, G) log likelihood of each validation frame under each mixture, smallest first.
+
+    Returns:
+        Index of the mixture, 0..G - 1.
+
+    Reference:
+        Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4
+        (the rule of one standard error; there for cross-validated error).
+
+    >>> choose_number(np.array([[-3.0, -1.0, -1.1], [-3.2, -1.1, -0.9]]))
+    1
+    """
+    best = int(gains.mean(axis=0).argmax())
+    lost = gains[:, [best]] - gains
+    error = lost.std(axis=0, ddof=min(1, len(gains) - 1)) / np.sqrt(len(gains))
+    return int(np.flatnonzero(lost.mean(axis=0) <= error + NEGLIGIBLE)[0])
 
 
 def split_parts(train: Bools, val: Bools | None) -> Ints:

@@ -31,8 +31,8 @@ Bools = NDArray[np.bool_]
 # Rules that say nothing new where each class stays whole, and what to do about it.
 TODO = {
     "vote_pattern": "nobody dissents, so use kind known or none",
-    "vote_clusters": "its votes fall into one cluster a class, so set clusters, or use kind "
-    "agreement_levels or none",
+    "vote_clusters": "the votes of a class look drawn from one distribution, so use kind "
+    "vote_pattern, agreement_levels or none",
     "annotator_confusion": "cut higher or into more quantiles, or use kind none",
     "random": "give a rule in `of` that divides a class",
 }
