@@ -94,7 +94,7 @@ def effort_weights(hardness: Floats, priors: Floats, *, gamma: float, form: Form
     if gamma == 0 or np.ptp(hardness) <= NEARLY:
         return np.ones_like(hardness)
     if form == "graded":
-        with np.errstate(divide="ignore"):  # 0 to a negative power is clipped
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):  # is clipped
             raw = (hardness / mean) ** gamma
     else:
         raw = 1 + gamma * (hardness > mean + NEARLY)
