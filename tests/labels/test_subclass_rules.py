@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
+import polypskd
 from polypskd.config import (
     AgreementLevels,
     AnnotatorConfusion,
@@ -14,11 +17,13 @@ from polypskd.config import (
     VoteClusters,
     VoteCount,
     VotePattern,
+    read_config,
 )
 from polypskd.errors import CohortError
 from polypskd.labels.clusters import choose_number
 from polypskd.labels.consensus import derive_consensus
 from polypskd.labels.dawid_skene import estimate_dawid_skene
+from polypskd.labels.derivation import derive_labels
 from polypskd.labels.mixture import fit_vote_mixture, log_sum, measure_bic, score_clusters
 from polypskd.labels.subclasses import derive_subclasses
 
@@ -331,6 +336,25 @@ def test_the_seed_and_nothing_else_decides_the_shuffling(make_cohort):
     np.testing.assert_array_equal(first.subclass[train], again.subclass[train])
     other = derive(of, make_cohort(table, CLASSES), train, seed=4)
     assert (first.subclass != other.subclass).any()
+
+
+def test_the_control_has_the_split_of_the_rule_that_it_controls(make_cohort):
+    cohort = make_cohort(draw_table(15, classes=2), ("hyperplastic", "adenoma"))
+    demo = Path(polypskd.__file__).with_name("demo.yaml")
+    of = "{kind: agreement_levels, quantiles: 3}"
+    real, random = (
+        derive_labels(
+            cohort, read_config(demo, (f"labels.subclasses={rule}", "labels.resamples=0"))
+        )
+        for rule in (of, f"{{kind: random, of: {of}}}")
+    )
+    np.testing.assert_array_equal(random[0].split, real[0].split)
+    np.testing.assert_array_equal(random[0].consensus, real[0].consensus)
+    assert (random[0].level != real[0].level).any()
+    parts = [
+        [(row["level"], row["size"]) for row in found[1]["subclasses"]] for found in (real, random)
+    ]
+    assert parts[0] == parts[1]
 
 
 def test_any_rule_that_divides_may_be_shuffled_and_no_other():
