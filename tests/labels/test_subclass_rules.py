@@ -144,6 +144,16 @@ def test_the_number_of_clusters_is_chosen_on_validation_frames(make_cohort):
     assert np.bincount(labels.scheme.class_of).tolist() == [1, 1, 2]
 
 
+def test_validation_frames_of_the_mean_distribution_speak_against_clusters(make_cohort):
+    _, table = draw_clusters(2, 800)
+    mean = [0] * 4 + [1] * 4 + [2] * 32
+    train = np.arange(900) < 800
+    cohort = make_cohort(np.vstack([table, [mean] * 100]), CLASSES)
+    with pytest.raises(CohortError, match="every class is left whole"):
+        derive(VoteClusters(), cohort, train, val=~train)
+    assert len(derive(VoteClusters(), cohort, train).scheme.subclasses) == 4
+
+
 def test_a_larger_mixture_must_gain_more_than_one_standard_error():
     one, noise = np.random.default_rng(0).normal(size=(2, 400))
     noise = (noise - noise.mean()) / noise.std(ddof=1)  # standard error of the mean 1/20
@@ -220,6 +230,8 @@ def test_a_mixture_recovers_what_the_votes_were_drawn_from():
     order = np.argsort(-found.chance[:, 0])
     np.testing.assert_allclose(found.share[order], share, atol=0.02)
     np.testing.assert_allclose(found.chance[order], chance, atol=0.02)
+    assert found.share.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found.chance.sum(axis=1), 1)
     one = fit_vote_mixture(counts, 1, seed=1)
     np.testing.assert_allclose(one.chance[0], counts.sum(0) / counts.sum(), atol=1e-4)
     assert found.log_likelihood > one.log_likelihood + 1000
