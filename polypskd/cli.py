@@ -158,6 +158,38 @@ def check(
     _say(result, "No faults found." if quiet else text, as_json)
 
 
+@app.command()
+def compare(
+    config: ConfigArgument,
+    methods: Annotated[
+        str, typer.Option(help="Names, divided by commas; see the README for all.")
+    ] = "none,kd,skd,random_subclasses",
+    seeds: Annotated[int, typer.Option(help="Training seeds, two at least.")] = 3,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train methods over seeds and tell which differ."""
+    from polypskd.artifacts import lock_run
+    from polypskd.comparison.gathering import gather_comparison
+    from polypskd.comparison.running import run_comparison
+    from polypskd.comparison.variants import check_comparison
+    from polypskd.reporting.comparison import write_comparison
+    from polypskd.summary import describe_comparison
+    from polypskd.terminal import show_progress
+
+    page = _read(config, settings)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    check_comparison(page, names, seeds)
+    folder = out or Path("runs") / f"{page.name}-comparison"
+    with lock_run(folder), show_progress(quiet) as listen:
+        outcomes = run_comparison(page, names, seeds, folder, listen)
+        record = gather_comparison(page, outcomes)
+        write_comparison(folder, record)
+    _say(*describe_comparison(record, folder), as_json)
+
+
 STEPS = {
     "derive": "Derive agreement, subclasses and stages: writes examples.csv.",
     "teach": "Train the teacher and cache its answers.",

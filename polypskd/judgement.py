@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.evaluation import Outputs, evaluate, score_information
-from polypskd.metrics.classification import predict_classes
+from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
+from polypskd.metrics.intervals import number
 from polypskd.models.checkpoint import read_network
 from polypskd.models.networks import count_macs, count_parameters
 from polypskd.models.predict import predict_logits
@@ -90,6 +91,9 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
         name: numbers["by_level"][name] for name in names if name in numbers["by_level"]
     }
     record = numbers | {
+        "validation": {
+            "macro_f1": number(float(macro_f1(_confuse(validation, len(stored.classes)))))
+        },
         "information": score_information(
             truth, subclass_probabilities, np.array(stored.class_of, dtype=np.int64)
         ),
@@ -104,6 +108,10 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
     probabilities = torch.from_numpy(both).softmax(1).numpy()
     rows = np.concatenate([material.rows("val"), material.rows("test")])
     return Judged(rows, probabilities, record)
+
+
+def _confuse(outputs: Outputs, classes: int) -> NDArray[np.int64]:
+    return confusion_matrix(outputs.labels, predict_classes(outputs.class_logits), classes)
 
 
 def _level_names(material: Material, rows: NDArray[np.int64]) -> NDArray[np.str_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,32 @@ def _describe_run(run: Run) -> Said:
         f"{describe_scores(numbers)}\nReport   {html}\n"
         "Research use only: not a medical device, not for diagnosis."
     )
+
+
+def describe_comparison(record: dict[str, Any], folder: Path) -> Said:
+    """Sum up a comparison: a line a method, the guards, and where the page is."""
+    html = (folder / "comparison.html").resolve()
+    lines = [f"{'Method':<24} {'macro-F1':>16}   difference"]
+    for name, entry in record["methods"].items():
+        mean, spread = entry["macro_f1"]["mean"], entry["macro_f1"]["sd"]
+        score = "failed" if mean is None else f"{mean:.3f}" + (f" ± {spread:.3f}" if spread else "")
+        lines.append(f"{name:<24} {score:>16}   {_tell_differences(entry)}".rstrip())
+        lines += [f"  seed {one['seed']} failed: {one['error']}" for one in entry["failed"]]
+    lines += [*record["guards"], f"Comparison  {html}"]
+    return {"comparison": str(html), "methods": record["methods"]}, "\n".join(lines)
+
+
+def _tell_differences(entry: dict[str, Any]) -> str:
+    told = []
+    for reference, found in entry["differences"].items():
+        f1 = found["macro_f1"]
+        if f1["low"] is None:
+            continue
+        shown = "no difference shown" if f1["low"] <= 0 <= f1["high"] else f"p {f1['p_holm']:.3f}"
+        told.append(
+            f"{f1['value']:+.3f} [{f1['low']:+.3f}, {f1['high']:+.3f}] to {reference} ({shown})"
+        )
+    return "; ".join(told)
 
 
 DESCRIBE: dict[str, Callable[[Run], Said]] = {

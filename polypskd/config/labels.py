@@ -170,5 +170,16 @@ class Labels(Section):
     """What the votes mean."""
 
     subclasses: Subclasses = NoSubclasses()
+    # The rule whose levels order the curriculum and are spread over the splits; None: subclasses.
+    levels_by: Subclasses | None = None
     curriculum: Curriculum = NoCurriculum()
     resamples: Annotated[int, Field(ge=0)] = 1000  # bootstrap of the agreement coefficients
+
+    @property
+    def leveling(self) -> Subclasses:
+        """Give the rule of the levels: shuffled subclasses keep the levels that were shuffled."""
+        if self.levels_by is not None:
+            return self.levels_by
+        return (
+            self.subclasses.of if isinstance(self.subclasses, RandomSubclasses) else self.subclasses
+        )

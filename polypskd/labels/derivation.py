@@ -8,7 +8,7 @@ import numpy as np
 
 from polypskd.cohort.splits import resolve_split
 from polypskd.cohort.table import Cohort
-from polypskd.config import Config
+from polypskd.config import Config, has_teacher
 from polypskd.labels.agreement import measure_agreement
 from polypskd.labels.consensus import derive_consensus
 from polypskd.labels.curriculum import check_curriculum, derive_stages
@@ -34,22 +34,27 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     """
     rule, curriculum = config.labels.subclasses, config.labels.curriculum
     consensus = derive_consensus(cohort.counts)
+    leveling = config.labels.leveling
     # Levels before the split serve only to spread them over the splits; the splits then fix them.
     everyone = np.ones(len(cohort), dtype=bool)
-    # A control is split as what it controls, so that nothing else differs.
-    spread = rule.of if rule.kind == "random" else rule
-    levels = derive_subclasses(
-        spread, cohort, consensus, everyone, val=everyone, seed=config.seed
+    spread = derive_subclasses(
+        leveling, cohort, consensus, everyone, val=everyone, seed=config.seed
     ).level
     split = resolve_split(
-        config.cohort.split, cohort, consensus.consensus, config.seed, levels=levels
+        config.cohort.split, cohort, consensus.consensus, config.seed, levels=spread
     )
-    train = split == "train"
-    labels = derive_subclasses(rule, cohort, consensus, train, val=split == "val", seed=config.seed)
+    train, val = split == "train", split == "val"
+    seeds = {"seed": config.fit_seed, "val": val}
+    labels = derive_subclasses(rule, cohort, consensus, train, **seeds)
+    levels = (
+        labels.level
+        if leveling == rule
+        else derive_subclasses(leveling, cohort, consensus, train, **seeds).level
+    )
     stage = np.zeros(len(cohort), dtype=np.int64)
-    stage[train] = derive_stages(curriculum, labels.level[train], config.seed)
-    untaught = config.student.method.kind == "none"
-    for section in (config.student, *(() if untaught else (config.teacher,))):
+    stage[train] = derive_stages(curriculum, levels[train], config.seed)
+    taught = has_teacher(config.student.method)
+    for section in (config.student, *((config.teacher,) if taught else ())):
         check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
     examples = Examples(

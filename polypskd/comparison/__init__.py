@@ -1,0 +1,1 @@
+"""Methods × seeds, and what they say together."""

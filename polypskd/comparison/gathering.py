@@ -1,0 +1,302 @@
+"""What the runs of a comparison say together: one record, with paired statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from polypskd.artifacts import describe_machine, read_json
+from polypskd.comparison.running import Outcome
+from polypskd.config import Config
+from polypskd.errors import ArtifactError, ConfigError
+from polypskd.labels.examples import read_examples
+from polypskd.metrics.classification import confusion_matrix, macro_f1
+from polypskd.metrics.intervals import number
+from polypskd.metrics.paired import (
+    PairedSample,
+    adjust_holm,
+    majority_vote,
+    mcnemar,
+    paired_difference,
+    score_runs,
+)
+from polypskd.runs import LABELS, NUMBERS
+
+REFERENCES = ("none", "kd")
+SCORES = ("macro_f1", "accuracy", "ece", "brier", "nll")
+Words = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Test predictions of one run; rows in the order of `frames`."""
+
+    frames: Words
+    patients: Words
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Gather the record that `polypskd.reporting.comparison.write_comparison` writes.
+
+    Differences are of a method less a reference, over the seeds that both have finished; p values
+    of all methods against all references are one family for Holm, apart for each score.
+
+    Args:
+        config: the page.
+        outcomes: of every run.
+
+    Raises:
+        ConfigError: the runs do not share their test frames.
+        ArtifactError: no run succeeded.
+    """
+    done = [outcome for outcome in outcomes if not outcome.error]
+    if not done:
+        raise ArtifactError(f"compare: no run succeeded; the first said: {outcomes[0].error}")
+    methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
+    answers = {(o.method, o.seed): _read_answers(o.folder, config.cohort.classes) for o in done}
+    first = next(iter(answers.values()))
+    if any(not np.array_equal(first.frames, one.frames) for one in answers.values()):
+        raise ConfigError("compare: the runs were not tested on the same frames; use another --out")
+    described = read_json(done[0].folder / LABELS[1])
+    levels = _read_levels(config, done, first.frames)
+    seconds = _Costs(done)
+    record: dict[str, Any] = {
+        "name": config.name,
+        "seeds": list(dict.fromkeys(outcome.seed for outcome in outcomes)),
+        "reference": [name for name in REFERENCES if name in methods],
+        "n_test_frames": len(first.frames),
+        "n_test_patients": len(np.unique(first.patients)) if described["patients_known"] else None,
+        "classes": list(config.cohort.classes),
+        "levels": list(dict.fromkeys(levels)) if levels is not None else [],
+        "methods": {},
+        "guards": [],
+        "research_use_only": True,
+        "provenance": describe_machine(),
+    }
+    for method in methods:
+        mine = [outcome for outcome in outcomes if outcome.method == method]
+        record["methods"][method] = _gather_method(mine, answers, levels, seconds)
+    _compare(record, answers, config, known=described["patients_known"])
+    record["guards"] = _guard(record)
+    return record
+
+
+def _read_answers(folder: Path, classes: Sequence[str]) -> _Answers:
+    table = pl.read_csv(folder / NUMBERS[1], infer_schema=False).filter(pl.col("split") == "test")
+    table = table.sort("frame_id")
+    index = {name: k for k, name in enumerate(classes)}
+
+    def codes(column: str) -> NDArray[np.int64]:
+        return np.array([index[name] for name in table[column]], dtype=np.int64)
+
+    columns = [table[f"p_{name}"].cast(pl.Float64).to_numpy() for name in classes]
+    return _Answers(
+        table["frame_id"].to_numpy().astype(np.str_),
+        table["patient_id"].to_numpy().astype(np.str_),
+        codes("consensus"),
+        codes("predicted"),
+        np.stack(columns, axis=1),
+    )
+
+
+def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> Words | None:
+    """Name the level of each test frame by the page's own subclasses."""
+    rule = config.labels.subclasses
+    for outcome in done:
+        if rule.kind != "none" and outcome.config.labels.subclasses == rule:
+            examples = read_examples(outcome.folder / LABELS[0])
+            names = {
+                str(frame): str(subclass).removeprefix(f"{consensus}/")
+                for frame, subclass, consensus in zip(
+                    examples.frame_id, examples.subclass, examples.consensus, strict=True
+                )
+            }
+            return np.array([names[str(frame)] for frame in frames])
+    return None
+
+
+class _Costs:
+    """Seconds of teacher, targets and student; a borrowed teacher costs what its lender paid."""
+
+    def __init__(self, done: Sequence[Outcome]) -> None:
+        self._own = {(o.method, o.seed): self._read(o.folder) for o in done}
+        self._teacher = {(o.method, o.seed): self._hash(o.folder) for o in done}
+
+    def of(self, outcome: Outcome) -> dict[str, float | None]:
+        key = (outcome.method, outcome.seed)
+        made = self._teacher[key]
+        lenders = [self._own[other] for other, sha in self._teacher.items() if made and sha == made]
+        costs: dict[str, float | None] = {"student": self._own[key].get("student")}
+        for step in ("teacher", "targets"):
+            paid = [cost[step] for cost in (self._own[key], *lenders) if step in cost]
+            costs[step] = paid[0] if paid else None
+        return costs
+
+    @staticmethod
+    def _hash(folder: Path) -> str | None:
+        made: str | None = read_json(folder / NUMBERS[2])["teacher_sha256"]
+        return made
+
+    @staticmethod
+    def _read(folder: Path) -> dict[str, float]:
+        events = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
+        return {event["step"]: event["seconds"] for event in events if event["event"] == "timed"}
+
+
+def _gather_method(
+    mine: Sequence[Outcome],
+    answers: dict[tuple[str, int], _Answers],
+    levels: Words | None,
+    seconds: _Costs,
+) -> dict[str, Any]:
+    runs = []
+    model: dict[str, Any] = {}
+    for outcome in mine:
+        if outcome.error:
+            continue
+        numbers = read_json(outcome.folder / NUMBERS[0])
+        model = numbers["model"]
+        after = numbers["calibration"].get("after")
+        teacher = numbers["teacher"]
+        runs.append(
+            {
+                "seed": outcome.seed,
+                "macro_f1": numbers["macro_f1"]["value"],
+                "accuracy": numbers["accuracy"]["value"],
+                "auroc": numbers["auroc"]["value"],
+                "ece_before": numbers["calibration"]["before"]["ece"]["value"],
+                "ece_after": after["ece"]["value"] if after else None,
+                "nll": numbers["calibration"]["before"]["nll"]["value"],
+                "brier": numbers["calibration"]["before"]["brier"]["value"],
+                "by_level": _score_levels(answers[outcome.method, outcome.seed], levels),
+                "teacher_macro_f1_val": teacher["validation"]["macro_f1"] if teacher else None,
+                "student_macro_f1_val": numbers["validation"]["macro_f1"],
+                "label_bits": _label_bits(numbers) if teacher else None,
+                "seconds": seconds.of(outcome),
+            }
+        )
+    values = np.array([run["macro_f1"] for run in runs], dtype=np.float64)
+    return {
+        "description": " ".join(
+            f"{key} {value}" for key, value in mine[0].config.student.method.model_dump().items()
+        ),
+        "kind": mine[0].config.student.method.kind,
+        "runs": runs,
+        "failed": [{"seed": o.seed, "error": o.error} for o in mine if o.error],
+        "parameters": model.get("parameters"),
+        "macs": model.get("macs"),
+        "macro_f1": {
+            "mean": number(float(values.mean())) if len(values) else None,
+            "sd": number(float(values.std(ddof=1))) if len(values) > 1 else None,
+        },
+        "differences": {},
+    }
+
+
+def _label_bits(numbers: dict[str, Any]) -> float | None:
+    bits: float | None = numbers["information"].get("label_bits")
+    return bits
+
+
+def _score_levels(answers: _Answers, levels: Words | None) -> dict[str, dict[str, float | None]]:
+    if levels is None:
+        return {}
+    scores = {}
+    count = answers.probabilities.shape[1]
+    for level in dict.fromkeys(levels):
+        here = levels == level
+        table = confusion_matrix(answers.labels[here], answers.predicted[here], count)
+        mixed = len(np.unique(answers.labels[here])) > 1
+        scores[str(level)] = {
+            "macro_f1": number(float(macro_f1(table))) if mixed else None,
+            "accuracy": number(float(np.mean(answers.labels[here] == answers.predicted[here]))),
+        }
+    return scores
+
+
+def _compare(
+    record: dict[str, Any],
+    answers: dict[tuple[str, int], _Answers],
+    config: Config,
+    *,
+    known: bool,
+) -> None:
+    """Add each method's differences to each reference, and the adjusted p values."""
+    first = next(iter(answers.values()))
+    patients = first.patients if known else None
+    tested: list[dict[str, Any]] = []
+    for reference in record["reference"]:
+        for method, entry in record["methods"].items():
+            seeds = [
+                seed
+                for seed in record["seeds"]
+                if (method, seed) in answers and (reference, seed) in answers
+            ]
+            if method == reference or not seeds:
+                continue
+            sample = PairedSample.draw(
+                patients,
+                (len(seeds), len(first.frames)),
+                config.evaluation.resamples,
+                config.seed,
+            )
+            pair = [[answers[name, seed] for seed in seeds] for name in (method, reference)]
+            ours, theirs = (
+                score_runs(
+                    sample,
+                    first.labels,
+                    np.stack([one.predicted for one in side]),
+                    np.stack([one.probabilities for one in side]),
+                    config.evaluation.calibration_bins,
+                )
+                for side in pair
+            )
+            found: dict[str, Any] = {
+                score: paired_difference(
+                    sample, ours[score], theirs[score], config.evaluation.confidence
+                ).to_dict()
+                for score in SCORES
+            }
+            votes = [
+                majority_vote(np.stack([one.predicted for one in side]), len(record["classes"]))
+                for side in pair
+            ]
+            found["mcnemar"] = mcnemar(first.labels, *votes).to_dict()
+            entry["differences"][reference] = found
+            tested.append(found)
+    for score in (*SCORES, "mcnemar"):
+        raw = [np.nan if one[score]["p"] is None else one[score]["p"] for one in tested]
+        for one, adjusted in zip(tested, adjust_holm(raw), strict=True):
+            one[score]["p_holm"] = number(adjusted)
+
+
+def _guard(record: dict[str, Any]) -> list[str]:
+    """Say which teachers do not beat the plain student on validation, and what to try."""
+    plain = _mean(record["methods"].get("none"), "student_macro_f1_val")
+    if plain is None:
+        return []
+    sentences = []
+    for method, entry in record["methods"].items():
+        teacher = _mean(entry, "teacher_macro_f1_val")
+        if teacher is not None and teacher <= plain:
+            sentences.append(
+                f"{method}: its teacher does not beat the plain student on validation (macro-F1 "
+                f"{teacher:.3f} against {plain:.3f}), so it has little to teach; try "
+                "teacher.network.weights, teacher.ensemble, teacher.fit.ema, more epochs or mixup."
+            )
+    return sentences
+
+
+def _mean(entry: dict[str, Any] | None, key: str) -> float | None:
+    values = [run[key] for run in (entry or {}).get("runs", ()) if run[key] is not None]
+    return float(np.mean(values)) if values else None

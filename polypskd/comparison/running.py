@@ -1,0 +1,91 @@
+"""Methods × seeds: every run of a comparison.
+
+A run of a comparison is an ordinary run under ``<out>/<method>/seed-<seed>/``. The split, the views
+and the cohort are those of the config's `seed`; a training seed changes initial weights and the
+order of examples, and pairs the runs of all methods. Teachers, targets and pixels that several
+runs need lie once, under ``<out>/shared/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polypskd.artifacts import lock_run
+from polypskd.comparison.variants import build_variant
+from polypskd.config import Config
+from polypskd.errors import PolypskdError
+from polypskd.pipeline import derive, distill, evaluate, teach
+from polypskd.runs import open_run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of a comparison.
+
+    Args:
+        method: its name.
+        seed: training seed.
+        folder: the run's folder.
+        config: the run's page.
+        error: why it failed, in one line; empty if it did not.
+    """
+
+    method: str
+    seed: int
+    folder: Path
+    config: Config
+    error: str = ""
+
+
+def run_comparison(
+    config: Config,
+    methods: Sequence[str],
+    seeds: int,
+    folder: Path,
+    listen: Callable[[dict[str, Any]], None] | None = None,
+) -> list[Outcome]:
+    """Do every run that is not fresh; one that fails does not stop the others.
+
+    Args:
+        config: the page.
+        methods: names.
+        seeds: R; the training seeds are `fit_seed`, `fit_seed` + 1, ...
+        folder: of the comparison.
+        listen: told of every event of every run.
+    """
+    outcomes: list[Outcome] = []
+    total = len(methods) * seeds
+    for seed in range(config.fit_seed, config.fit_seed + seeds):
+        for method in methods:
+            page = build_variant(config, method, seed)
+            place = folder / method / f"seed-{seed}"
+            if listen is not None:
+                done = len(outcomes)
+                listen({"step": "compare", "event": "progress", "done": done, "total": total})
+            outcomes.append(_do_run(page, method, seed, place, folder / "shared", listen))
+    return outcomes
+
+
+def _do_run(
+    page: Config,
+    method: str,
+    seed: int,
+    place: Path,
+    shared: Path,
+    listen: Callable[[dict[str, Any]], None] | None,
+) -> Outcome:
+    def tell(event: dict[str, Any]) -> None:
+        if listen is not None:
+            listen(event | {"method": method, "seed": seed})
+
+    try:
+        with lock_run(place):
+            run = open_run(page, place, shared=shared, listen=tell)
+            for step in (derive, teach, distill, evaluate):
+                step(run)
+    except PolypskdError as error:
+        return Outcome(method, seed, place, page, " ".join(str(error).split()))
+    return Outcome(method, seed, place, page)
