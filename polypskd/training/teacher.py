@@ -45,11 +45,17 @@ def train_teacher(
         The network of the best epoch (an `Ensemble` if the config asks for several), and one
         record an epoch; those of further members say which with `member`.
 
+    Raises:
+        ConfigError: frames are too small for the network, or the epochs too few for the stages.
+        ArtifactError: the loss is not finite, or the pretrained weights do not fit.
+
     Reference:
         Sajedi & Plataniotis 2022: known subclass labels need no auxiliary loss.
         Müller, Kornblith & Hinton 2020, eq. 8: invented ones do.
     """
     config = material.config
+    if network is not None and config.teacher.ensemble > 1:
+        raise ValueError("an ensemble builds its own networks; give none, or set ensemble to 1")
     members, history = [], []
     for member in range(config.teacher.ensemble):
         step = "teacher" if member == 0 else f"teacher-{member + 1}"
