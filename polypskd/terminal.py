@@ -16,7 +16,18 @@ TITLES = {
     "student": "Training the student",
     "evaluate": "Evaluating",
     "report": "Writing the report",
+    "compare": "Comparing",
 }
+
+
+def name_event(event: Event) -> str:
+    """Name what is at work, and in a comparison for which method and seed.
+
+    >>> name_event({"step": "student", "method": "kd", "seed": 3})
+    'kd, seed 3: Training the student'
+    """
+    title = str(TITLES.get(event["step"], event["step"]))
+    return f"{event['method']}, seed {event['seed']}: {title}" if "method" in event else title
 
 
 def describe_event(event: Event) -> str | None:
@@ -25,7 +36,7 @@ def describe_event(event: Event) -> str | None:
     >>> describe_event({"step": "report", "event": "start"})
     'Writing the report'
     """
-    title = TITLES.get(event["step"], event["step"])
+    title = name_event(event)
     match event["event"]:
         case "start":
             return title
@@ -76,11 +87,22 @@ def _bars() -> Iterator[Callable[[Event], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
+        at_work: tuple[object, object] = (None, None)
 
         def listen(event: Event) -> None:
-            step = event["step"]
+            nonlocal at_work
+            step, run = event["step"], (event.get("method"), event.get("seed"))
+            if "method" in event and run != at_work:
+                # A comparison shows the bars of one run at a time, under its own.
+                at_work = run
+                for name in [name for name in tasks if name != "compare"]:
+                    progress.remove_task(tasks.pop(name))
+            if event["event"] == "timed":
+                return
             if step not in tasks:
                 tasks[step] = progress.add_task(str(TITLES.get(step, step)), total=None, note="")
+                if "method" in event:
+                    progress.update(tasks[step], note=f"{run[0]}, seed {run[1]}")
             match event["event"]:
                 case "progress":
                     progress.update(tasks[step], completed=event["done"], total=event["total"])

@@ -15,7 +15,7 @@ from polypskd.training.losses import (
     distillation_divergence,
     distillation_loss,
 )
-from polypskd.training.student import build_loss
+from polypskd.training.objectives import Labels, build_objective
 
 CLASS_OF = torch.tensor([0, 0, 0, 1, 1])
 
@@ -45,16 +45,11 @@ def test_one_subclass_a_class_turns_skd_into_kd():
     z, t = logits(1, 2), logits(2, 2)
     y = torch.tensor([0, 1, 0, 1, 0, 1, 1])
     rows = torch.arange(7)
-    shared = {
-        "classes": y,
-        "subclasses": y,
-        "class_of": torch.tensor([0, 1]),
-        "teacher": t[:, None],
-    }
-    kd = build_loss(ConventionalKD(temperature=3, alpha=0.4), **shared)(z, rows, 0)
+    labels = Labels(y, y, torch.tensor([0, 1]), t[:, None])
+    kd = build_objective(ConventionalKD(temperature=3, alpha=0.4), labels).loss(z, rows, 0)
     for hard in ("class", "subclass"):
-        skd = build_loss(SubclassKD(temperature=3, alpha=0.4, hard_term=hard), **shared)
-        torch.testing.assert_close(skd(z, rows, 0), kd)
+        skd = build_objective(SubclassKD(temperature=3, alpha=0.4, hard_term=hard), labels)
+        torch.testing.assert_close(skd.loss(z, rows, 0), kd)
 
 
 def test_the_distillation_term_is_the_papers_cross_entropy_less_the_teachers_entropy():
@@ -121,14 +116,8 @@ def test_the_subclass_hard_term_sees_the_subclass_and_the_class_term_does_not():
     rows, classes = torch.arange(7), torch.zeros(7, dtype=torch.long)
 
     def loss(hard: str, subclass: int) -> float:
-        built = build_loss(
-            SubclassKD(hard_term=hard),
-            classes=classes,
-            subclasses=torch.full((7,), subclass),
-            class_of=CLASS_OF,
-            teacher=t[:, None],
-        )
-        return built(z, rows, 0).item()
+        labels = Labels(classes, torch.full((7,), subclass), CLASS_OF, t[:, None])
+        return build_objective(SubclassKD(hard_term=hard), labels).loss(z, rows, 0).item()
 
     assert loss("class", 0) == loss("class", 2)
     assert loss("subclass", 0) != loss("subclass", 2)

@@ -9,7 +9,9 @@ from torch.nn import functional
 from polypskd.artifacts import RunLog
 from polypskd.config import Fit
 from polypskd.errors import ArtifactError, ConfigError
-from polypskd.training.loop import Lesson, build_optimizer, fit, learning_rate, split_batches
+from polypskd.training.judge import Verdict
+from polypskd.training.lesson import Lesson
+from polypskd.training.loop import build_optimizer, fit, learning_rate, split_batches
 
 N = 48
 
@@ -18,7 +20,7 @@ class StoppedError(Exception):
     pass
 
 
-def teach(folder, *, epochs=4, stop_after=None, key="k", rate=1e-2, active=None):
+def teach(folder, *, epochs=4, stop_after=None, key="k", rate=1e-2, active=None, **settings):
     """Train a small network with dropout; optionally stop in the middle of an epoch."""
     rng = np.random.default_rng(0)
     labels = torch.from_numpy(rng.integers(0, 2, N))
@@ -35,7 +37,7 @@ def teach(folder, *, epochs=4, stop_after=None, key="k", rate=1e-2, active=None)
 
     def validate(network):
         network.eval()
-        return 1.0, 0.5
+        return Verdict(1.0, 0.5)
 
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -56,7 +58,7 @@ def teach(folder, *, epochs=4, stop_after=None, key="k", rate=1e-2, active=None)
     history = fit(
         network,
         lesson,
-        Fit(epochs=epochs, batch_size=16, lr=rate, precision="fp32"),
+        Fit(epochs=epochs, batch_size=16, lr=rate, precision="fp32", **settings),
         seed=3,
         device=torch.device("cpu"),
         log=RunLog(folder / "log.jsonl"),
@@ -69,12 +71,18 @@ def digest(network):
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+AIDS = [{}, {"ema": 0.9}, {"mixup": 0.4}, {"ema": 0.9, "mixup": 0.4}]
+
+
+@pytest.mark.parametrize("aids", AIDS, ids=str)
 @pytest.mark.parametrize("stop_after", [1, 4, 8, 11])
-def test_a_training_stopped_anywhere_and_repeated_gives_the_same_weights(tmp_path, stop_after):
-    whole, history = teach(tmp_path / "whole")
+def test_a_training_stopped_anywhere_and_repeated_gives_the_same_weights(
+    tmp_path, stop_after, aids
+):
+    whole, history = teach(tmp_path / "whole", **aids)
     with pytest.raises(StoppedError):
-        teach(tmp_path / "cut", stop_after=stop_after)
-    again, repeated = teach(tmp_path / "cut")
+        teach(tmp_path / "cut", stop_after=stop_after, **aids)
+    again, repeated = teach(tmp_path / "cut", **aids)
     assert digest(again) == digest(whole)
     assert repeated == history
 

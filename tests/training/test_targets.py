@@ -4,7 +4,9 @@ import pytest
 from polypskd.errors import ArtifactError
 from polypskd.training.targets import Targets, read_targets, write_targets
 
-TARGETS = Targets(np.arange(24, dtype=np.float16).reshape(2, 3, 4), "key")
+TARGETS = Targets(
+    np.arange(24, dtype=np.float16).reshape(2, 3, 4), np.array([0.5, np.nan, 1.0, 0.0]), "key"
+)
 
 
 def test_targets_come_back_the_same_and_equal_targets_are_equal_bytes(tmp_path):
@@ -14,6 +16,7 @@ def test_targets_come_back_the_same_and_equal_targets_are_equal_bytes(tmp_path):
     back = read_targets(tmp_path / "a.npz", key="key")
     np.testing.assert_array_equal(back.logits, TARGETS.logits)
     assert back.logits.dtype == np.float16
+    np.testing.assert_array_equal(back.recalls, TARGETS.recalls)
 
 
 def test_targets_of_another_teacher_are_an_error(tmp_path):

@@ -1,0 +1,90 @@
+import pytest
+
+from polypskd.comparison.variants import (
+    KINDS,
+    PRESETS,
+    build_variant,
+    check_comparison,
+    name_methods,
+)
+from polypskd.config import Config, parse_config
+from polypskd.errors import ConfigError
+
+
+def page(**more: object) -> Config:
+    return parse_config(
+        {
+            "name": "x",
+            "cohort": {
+                "frames": {"kind": "none"},
+                "votes": {"kind": "counts", "path": "v.csv", "prefix": "votes_"},
+                "classes": ["low", "high"],
+            },
+            "labels": {
+                "subclasses": {"kind": "agreement_levels", "levels": {"easy": 0.8, "hard": 0.0}},
+                "curriculum": {"kind": "staged", "epochs_per_stage": 2},
+            },
+            "student": {"method": {"kind": "skd", "temperature": 3, "alpha": 0.7}},
+        }
+        | more
+    )
+
+
+@pytest.mark.parametrize("method", [*KINDS, *PRESETS, "random_subclasses"])
+def test_every_name_builds_a_page_of_the_same_cohort(method):
+    config = page()
+    built = build_variant(config, method, 5)
+    assert built.fit_seed == 5
+    assert built.seed == config.seed
+    assert built.cohort == config.cohort
+    assert built.teacher == config.teacher
+    assert built.labels.leveling == config.labels.subclasses
+
+
+@pytest.mark.parametrize("method", ["kd", "subclass_distillation", "class_wise", "ordinal_skd"])
+def test_temperature_and_alpha_go_over_to_methods_that_mean_the_same_by_them(method):
+    built = build_variant(page(), method, 0).student.method
+    assert (built.temperature, built.alpha) == (3, 0.7)
+
+
+def test_methods_with_settings_of_their_own_keep_them():
+    assert build_variant(page(), "logit_std", 0).student.method.temperature == 2
+
+
+def test_the_random_control_shuffles_the_pages_own_subclasses():
+    built = build_variant(page(), "random_subclasses", 0)
+    assert built.labels.subclasses.kind == "random"
+    assert built.labels.subclasses.of == page().labels.subclasses
+    assert built.student.method.kind == "skd"
+
+
+def test_a_variant_of_the_page_is_known_by_its_name():
+    config = page(comparison={"variants": {"hot": ["student.method.temperature=9"]}})
+    assert "hot" in name_methods(config)
+    assert build_variant(config, "hot", 0).student.method.temperature == 9
+
+
+def test_curriculum_controls_need_a_curriculum():
+    assert build_variant(page(), "anti_curriculum", 0).labels.curriculum.order == "hard_to_easy"
+    labels = {"subclasses": {"kind": "vote_count"}}
+    with pytest.raises(ConfigError, match="no curriculum"):
+        build_variant(page(labels=labels), "anti_curriculum", 0)
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "told"),
+    [
+        (["none", "kd"], 1, "two seeds at least"),
+        (["none"], 3, "two different methods"),
+        (["none", "none"], 3, "two different methods"),
+        (["none", "magic"], 3, "magic: not known; use none, kd, skd"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_training(methods, seeds, told):
+    with pytest.raises(ConfigError, match=told):
+        check_comparison(page(), methods, seeds)
+
+
+def test_subclasses_to_shuffle_are_needed():
+    with pytest.raises(ConfigError, match="no subclasses to shuffle"):
+        check_comparison(page(labels={}), ["none", "random_subclasses"], 2)
