@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.evaluation import Outputs, evaluate, score_information
+from polypskd.labels.scheme import Scheme
 from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
+from polypskd.metrics.information import score_invention
 from polypskd.metrics.intervals import number
-from polypskd.models.checkpoint import read_network
+from polypskd.models.checkpoint import Stored, read_network
 from polypskd.models.networks import count_macs, count_parameters
 from polypskd.models.predict import predict_logits
 from polypskd.training.losses import class_logits
@@ -83,8 +85,6 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
         seed=config.seed,
     )
     train = material.rows("train")
-    by_class = stored.subclasses == stored.classes
-    truth = material.classes(train) if by_class else material.subclasses(train)
     numbers = result.to_dict()
     names = list(dict.fromkeys(_level_names(material, material.rows_by_level())))
     numbers["by_level"] = {
@@ -94,9 +94,7 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
         "validation": {
             "macro_f1": number(float(macro_f1(_confuse(validation, len(stored.classes)))))
         },
-        "information": score_information(
-            truth, subclass_probabilities, np.array(stored.class_of, dtype=np.int64)
-        ),
+        "information": _inform(material, train, subclass_probabilities, stored),
         "model": {
             "network": stored.config.kind,
             "parameters": count_parameters(stored.network),
@@ -108,6 +106,20 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
     probabilities = torch.from_numpy(both).softmax(1).numpy()
     rows = np.concatenate([material.rows("val"), material.rows("test")])
     return Judged(rows, probabilities, record)
+
+
+def _inform(
+    material: Material, rows: NDArray[np.int64], probabilities: NDArray[np.float64], stored: Stored
+) -> dict[str, float | None]:
+    """Measure the label information of outputs that annotators named, or of invented ones."""
+    class_of = np.array(stored.class_of, dtype=np.int64)
+    scheme = Scheme(stored.classes, stored.subclasses, class_of, np.zeros_like(class_of))
+    known = material.outputs(rows, scheme)
+    if known is not None:
+        return score_information(known, probabilities, class_of)
+    return score_invention(
+        material.subclasses(rows), material.classes(rows), probabilities, class_of
+    )
 
 
 def _confuse(outputs: Outputs, classes: int) -> NDArray[np.int64]:

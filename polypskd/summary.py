@@ -12,6 +12,7 @@ import numpy as np
 from polypskd.artifacts import read_json
 from polypskd.cohort.table import Cohort
 from polypskd.config import has_teacher
+from polypskd.metrics.teaching import warn_of_run
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 Said = tuple[dict[str, Any], str]  # for machines, for people
@@ -164,4 +165,8 @@ def describe_scores(numbers: dict[str, Any]) -> str:
         )
 
     teacher = numbers.get("teacher")
-    return f"Student  {tell(numbers)}" + (f"\nTeacher  {tell(teacher)}" if teacher else "")
+    lines = [f"Student  {tell(numbers)}"]
+    if teacher:
+        lines.append(f"Teacher  {tell(teacher)}")
+        lines += [warning] if (warning := warn_of_run(numbers)) else []
+    return "\n".join(lines)

@@ -27,6 +27,7 @@ from polypskd.metrics.paired import (
     paired_difference,
     score_runs,
 )
+from polypskd.metrics.teaching import warn_of_teacher
 from polypskd.runs import LABELS, NUMBERS
 
 REFERENCES = ("none", "kd")
@@ -283,18 +284,16 @@ def _compare(
 def _guard(record: dict[str, Any]) -> list[str]:
     """Say which teachers do not beat the plain student on validation, and what to try."""
     plain = _mean(record["methods"].get("none"), "student_macro_f1_val")
-    if plain is None:
-        return []
-    sentences = []
-    for method, entry in record["methods"].items():
-        teacher = _mean(entry, "teacher_macro_f1_val")
-        if teacher is not None and teacher <= plain:
-            sentences.append(
-                f"{method}: its teacher does not beat the plain student on validation (macro-F1 "
-                f"{teacher:.3f} against {plain:.3f}), so it has little to teach; try "
-                "teacher.network.weights, teacher.ensemble, teacher.fit.ema, more epochs or mixup."
-            )
-    return sentences
+    warnings = {
+        method: warn_of_teacher(_mean(entry, "teacher_macro_f1_val"), plain, plain=True)
+        for method, entry in record["methods"].items()
+    }
+    # Methods of one teacher would say the same.
+    said: dict[str, list[str]] = {}
+    for method, warning in warnings.items():
+        if warning:
+            said.setdefault(warning, []).append(method)
+    return [f"{', '.join(methods)}: {warning}" for warning, methods in said.items()]
 
 
 def _mean(entry: dict[str, Any] | None, key: str) -> float | None:

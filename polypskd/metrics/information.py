@@ -196,3 +196,48 @@ def score_information(
         share @ [float(entropy(prior)) for prior in priors],
     )
     return dict(zip(INFORMATION, map(number, numbers), strict=True))
+
+
+def score_invention(
+    subclasses: Ints, classes: Ints, probabilities: Floats, class_of: Ints
+) -> dict[str, float | None]:
+    """Measure what subclasses that a network invented are used for, and what they tell.
+
+    Args:
+        subclasses: (N,) subclass of each training frame by the labels, in [0, S).
+        classes: (N,) class of each.
+        probabilities: (N, S') over the invented subclasses.
+        class_of: (S',) class of each invented subclass.
+
+    Returns:
+        utilization_entropy: of the likeliest invented subclass, in bits; log₂ S' at most;
+        mutual_information: I(S; Ŝ | C) of the labels' subclass and the likeliest invented one of
+            the true class;
+        soft_information: Σ_c p(c) (H(E[P]) - E[H(P)]) within the true class.
+        None, all of them, without frames.
+
+    Reference:
+        Müller, Kornblith & Hinton 2020: utilization, with and without the auxiliary loss.
+
+    >>> p = np.array([[0.9, 0.1], [0.1, 0.9]])
+    >>> found = score_invention(np.array([0, 1]), np.array([0, 0]), p, np.array([0, 0]))
+    >>> found["utilization_entropy"], found["mutual_information"]
+    (1.0, 1.0)
+    """
+    names = ("utilization_entropy", "mutual_information", "soft_information")
+    if not len(classes):
+        return dict.fromkeys(names)
+    tables, soft, share = [], [], []
+    for c in np.unique(classes):
+        rows, members = classes == c, np.flatnonzero(class_of == c)
+        inside = log_probabilities(np.log(np.maximum(probabilities[rows][:, members], 1e-300)))
+        width = max(int(subclasses.max()) + 1, len(members))
+        tables.append(confusion_matrix(subclasses[rows], inside.argmax(axis=1), width))
+        soft.append(soft_information(np.exp(inside)))
+        share.append(float(np.mean(rows)))
+    numbers = (
+        utilization_entropy(probabilities),
+        conditional_mutual_information(tables),
+        float(np.dot(share, soft)),
+    )
+    return dict(zip(names, map(number, numbers), strict=True))

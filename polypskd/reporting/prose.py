@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from polypskd.metrics.teaching import warn_of_run
 from polypskd.reporting.cells import DASH, format_estimate, format_number, pick, point
 from polypskd.reporting.record import Json, Record, count_patients
 from polypskd.reporting.tables import SPLITS
@@ -38,6 +39,7 @@ def list_findings(record: Record) -> list[str]:
         lines.append(
             f"The teacher's macro-F1 is {format_estimate(pick(evaluation, 'teacher', 'macro_f1'))}."
         )
+        lines += [warning] if (warning := warn_of_run(evaluation)) else []
     else:
         lines.append("No teacher was used.")
     if ratio is not None:
