@@ -1,14 +1,12 @@
 """MNIST, 0-4 against 5-9: the published order none > kd > subclass distillation (errors)."""
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from results import record
 from torch import nn
-from two_by_five import Data, Trial, compare
+from two_by_five import Data, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = {
@@ -80,64 +78,15 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--out", type=Path, default=ROOT / "runs/benchmarks/mnist")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    data = read_data(options.data)
-    labels = data.subclass[data.split == "test"] // 5
-    names = options.methods.split(",")
-    answers: dict[str, list] = {name: [] for name in names}
-    teachers: dict[str, list[float]] = {}
-    start = time.perf_counter()
-    for seed in range(options.seeds):
-        sections = {"augment": PLAIN, "teacher": FIT, "student": FIT, "views": 1}
-        trial = Trial(data, (build_teacher, build_student), sections, options.out, "mnist")
-        for name in names:
-            done = options.out / f"{name}-{seed}.npy"
-            if not done.exists():
-                torch.manual_seed(seed)
-                np.save(done, trial.run(METHODS[name], seed))
-            answers[name].append(np.load(done))
-            wrong = 100 * np.mean(answers[name][-1] != labels)
-            print(f"seed {seed} {name}: {wrong:.2f} % after {time.perf_counter() - start:.0f} s")
-        for name, error in trial.errors.items():
-            teachers.setdefault(name, []).append(100 * error)
-    tell("MNIST-2x5", answers, labels, teachers, PUBLISHED, time.perf_counter() - start)
-
-
-def tell(title, answers, labels, teachers, published, seconds) -> None:
-    """Write one line a method, and one a teacher."""
-    found = compare(answers, labels)
-    for name, one in answers.items():
-        errors = np.array([100 * np.mean(said != labels) for said in one])
-        difference = "–"
-        if name in found:
-            d, test = found[name]
-            difference = (
-                f"{100 * d.value:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}], "
-                f"McNemar p {test.p:.1e}"
-            )
-        record(
-            title,
-            {
-                "network": "student",
-                "method": name,
-                "seeds": len(one),
-                "error %": spread(errors),
-                "less none, points": difference,
-                "published %": published.get(name, "–"),
-                "minutes, all methods": f"{seconds / 60:.1f}",
-            },
-        )
-    for name, errors in teachers.items():
-        line = {"network": "teacher", "method": name.removeprefix("teacher of ")}
-        line |= {"seeds": len(errors), "error %": spread(np.array(errors))}
-        empty = {"less none, points": "–", "published %": "–", "minutes, all methods": "–"}
-        record(title, line | empty)
-
-
-def spread(errors: np.ndarray) -> str:
-    """Mean and standard deviation."""
-    deviation = f" ± {errors.std(ddof=1):.2f}" if len(errors) > 1 else ""
-    return f"{errors.mean():.2f}{deviation}"
+    study = Study(
+        "MNIST-2x5",
+        read_data(options.data),
+        (build_teacher, build_student),
+        {"augment": PLAIN, "teacher": FIT, "student": FIT, "views": 1},
+        options.out,
+    )
+    methods = {name: METHODS[name] for name in options.methods.split(",")}
+    study.run(methods, options.seeds, PUBLISHED, schedule="as published, 12 epochs")
 
 
 if __name__ == "__main__":

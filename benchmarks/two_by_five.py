@@ -6,12 +6,15 @@ Networks come from the caller; everything else is the package's own teacher, tar
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from results import record
 from torch import nn
 
 from polypskd.artifacts import RunLog
@@ -153,8 +156,6 @@ class Trial:
             return self._answer(student, plan.student, material)
 
     def _answer(self, network: nn.Module, scheme: Scheme, material: Material) -> NDArray[np.int64]:
-        import torch
-
         network.to(material.device)
         bf16 = use_bf16(material.config.student.fit.precision, material.device)
         logits = predict_logits(
@@ -188,3 +189,76 @@ def compare(answers: dict[str, list[NDArray[np.int64]]], labels: NDArray[np.int6
         for name, one in answers.items()
         if name != "none"
     }
+
+
+@dataclass(frozen=True)
+class Study:
+    """Methods × seeds on one data set; a seed that is done is not done again."""
+
+    title: str
+    data: Data
+    builders: tuple[BUILD, BUILD]
+    sections: dict
+    folder: Path
+
+    def run(self, methods: dict[str, dict], seeds: int, published: dict, schedule: str) -> None:
+        """Train and test all, and write a line a method and a line a teacher."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        labels = self.data.subclass[self.data.split == "test"] // 5
+        answers: dict[str, list] = {name: [] for name in methods}
+        start = time.perf_counter()
+        for seed in range(seeds):
+            trial = Trial(self.data, self.builders, self.sections, self.folder, self.title)
+            for name, method in methods.items():
+                done = self.folder / f"{name}-{seed}.npz"
+                if not done.exists():
+                    torch.manual_seed(seed)
+                    begun = time.perf_counter()
+                    said = trial.run(method, seed)
+                    taught = trial.errors.pop(f"teacher of {method['kind']}", np.nan)
+                    np.savez(done, said=said, taught=taught, seconds=time.perf_counter() - begun)
+                with np.load(done) as found:
+                    answers[name].append({key: found[key] for key in found.files})
+                wrong = 100 * np.mean(answers[name][-1]["said"] != labels)
+                print(
+                    f"seed {seed} {name}: {wrong:.2f} %, {time.perf_counter() - start:.0f} s",
+                    flush=True,
+                )
+        tell(self.title, answers, labels, published, schedule)
+
+
+def tell(
+    title: str, answers: dict, labels: NDArray[np.int64], published: dict, schedule: str
+) -> None:
+    """Write a line a method, and a line for each teacher that was trained for it first."""
+    found = compare({n: [o["said"] for o in one] for n, one in answers.items()}, labels)
+    for name, one in answers.items():
+        errors = np.array([100 * np.mean(o["said"] != labels) for o in one])
+        difference = "–"
+        if name in found:
+            d, test = found[name]
+            difference = (
+                f"{100 * d.value:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}], "
+                f"McNemar p {test.p:.1e}"
+            )
+        taught = 100 * np.array([float(o["taught"]) for o in one])
+        record(
+            title,
+            {
+                "method": name,
+                "seeds": len(one),
+                "student error %": spread(errors),
+                "less none, points": difference,
+                "published %": published.get(name, "–"),
+                "its teacher's error %": spread(taught[~np.isnan(taught)]),
+                "schedule": schedule,
+                "minutes a seed": f"{np.mean([o['seconds'] for o in one]) / 60:.1f}",
+            },
+        )
+
+
+def spread(values: NDArray[np.float64]) -> str:
+    """Mean and standard deviation."""
+    if not len(values):
+        return "–"
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
