@@ -27,7 +27,9 @@ class AgreementLevels(Section):
     @model_validator(mode="after")
     def _one_way(self) -> AgreementLevels:
         if (self.levels is None) == (self.quantiles is None):
-            raise ValueError("give exactly one of: levels, quantiles")
+            raise ValueError(
+                "give exactly one of: levels, quantiles; e.g. levels: {easy: 0.9, hard: 0.0}"
+            )
         if self.levels is not None:
             bounds = list(self.levels.values())
             if not bounds or any(a <= b for a, b in pairwise(bounds)):
