@@ -40,6 +40,7 @@ def write_votes(folder: Path, rows=12) -> Path:
     config.write_text(
         "name: x\ncohort:\n  frames: {kind: none}\n  votes: {kind: long, path: votes.csv}\n"
         "  classes: [low, high]\n"
+        "student: {method: {kind: kd}}\n"
     )
     return config
 
@@ -104,6 +105,51 @@ def test_init_writes_a_config_that_check_accepts_and_destroys_none(tmp_path):
     assert again.returncode == 1
     assert "exists already" in again.stderr
     assert path.read_bytes() == before
+
+
+def test_unknown_patients_are_warned_of(tmp_path):
+    config = write_votes(tmp_path)
+    told = call("check", config)
+    warning = "WARNING  patients unknown: frames of one patient may stand in several splits"
+    assert [line for line in told.stdout.splitlines() if line.startswith(warning)]
+    assert len(json.loads(call("check", config, "--json").stdout)["warnings"]) == 1
+    words = ("init", "--votes", tmp_path / "votes.csv", "--out", tmp_path / "new.yaml")
+    assert warning in call(*words).stdout
+    told = json.loads(call(*words, "--overwrite", "--json").stdout)
+    assert len(told["warnings"]) == 1
+    known = "cohort.patients={kind: pattern, pattern: '(f[0-9]+)'}"
+    told = call("check", config, "--set", known)
+    assert "WARNING" not in told.stdout
+    assert json.loads(call("check", config, "--set", known, "--json").stdout)["warnings"] == []
+
+
+def test_several_faults_stand_below_their_number_and_go_to_json(tmp_path):
+    config = write_votes(tmp_path)
+    (tmp_path / "votes.csv").write_text("frame,annotator,vote\nf1,a1,hihg\nf2,a1,lwo\n")
+    told = call("check", config, "--json")
+    assert told.returncode == 1
+    first, *lines = told.stderr.splitlines()
+    assert first == "polypskd: 2 faults"
+    assert lines[-1].endswith("cohort.drop_faulty: true")
+    assert json.loads(told.stdout) == {"error": lines, "exit": 1}
+    assert call("check", config).stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("demo", "--set", "seed"),
+        ("report", "none"),
+        *((verb, "none.yaml") for verb in ("check", "derive", "run")),
+    ],
+)
+def test_every_verb_tells_a_fault_as_json_too(tmp_path, words):
+    told = call(*words, "--json", cwd=tmp_path)
+    assert told.returncode == 1
+    error = json.loads(told.stdout)
+    assert error["exit"] == 1
+    assert told.stderr == f"polypskd: {error['error'][0]}\n"
 
 
 def test_report_of_a_folder_that_is_no_run_is_told(tmp_path):

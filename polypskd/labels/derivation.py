@@ -9,11 +9,12 @@ import numpy as np
 from polypskd.cohort.splits import resolve_split
 from polypskd.cohort.table import Cohort
 from polypskd.config import Config
+from polypskd.errors import ConfigError
 from polypskd.labels.agreement import measure_agreement
 from polypskd.labels.consensus import derive_consensus
 from polypskd.labels.curriculum import check_curriculum, derive_stages
 from polypskd.labels.examples import Examples
-from polypskd.labels.scheme import describe_scheme
+from polypskd.labels.scheme import Scheme, describe_scheme
 from polypskd.labels.subclasses import derive_subclasses
 
 
@@ -22,15 +23,16 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
 
     Args:
         cohort: as loaded.
-        config: its sections `cohort.split` and `labels`, its seed, and the epochs of both fits,
-            for which the curriculum must leave room.
+        config: its sections `cohort.split` and `labels`, its seed, the student's method, which may
+            need subclasses, and the epochs of both fits, in which the stages must find room.
 
     Returns:
         The examples, and what agreement.json holds: scheme, sizes, merges, notes, coefficients.
 
     Raises:
         CohortError: the split cannot be made, or a class has no training frame.
-        ConfigError: the rule does not fit the cohort, or the stages the epochs.
+        ConfigError: the rule does not fit the cohort, the stages the epochs, or the labels the
+            student's method.
     """
     rule, curriculum = config.labels.subclasses, config.labels.curriculum
     consensus = derive_consensus(cohort.counts)
@@ -48,6 +50,8 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     for section in (config.student, *(() if untaught else (config.teacher,))):
         check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
+    if config.student.method.kind == "skd":
+        _need_subclasses(scheme)
     examples = Examples(
         frame_id=cohort.frame_ids,
         path=cohort.paths,
@@ -72,6 +76,15 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
         "notes": _notes(cohort),
         "statistics": statistics.to_dict(),
     }
+
+
+def _need_subclasses(scheme: Scheme) -> None:
+    """Refuse a scheme by which SKD would be plain KD under another name."""
+    if len(scheme.subclasses) == len(scheme.classes):
+        raise ConfigError(
+            "student.method: skd needs a class with more than one subclass, and the labels give "
+            "none; set labels.subclasses (or its levels), or use kd"
+        )
 
 
 def _notes(cohort: Cohort) -> list[str]:
