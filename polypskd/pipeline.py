@@ -21,13 +21,14 @@ from polypskd.artifacts import (
     write_stamp,
 )
 from polypskd.cohort.location import (
+    hash_tables,
     list_inputs,
     locate_cohort,
     locate_frames,
     write_exclusions,
 )
 from polypskd.config import Config
-from polypskd.errors import ArtifactError
+from polypskd.errors import ArtifactError, OutputError
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ def check(config: Config, folder: Path) -> Cohort:
 
 
 def derive(run: Run) -> bool:
-    """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done."""
+    """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done.
+
+    Raises:
+        OutputError: the folder holds what was made of other votes or frames.
+    """
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
 
@@ -77,8 +82,9 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
-    _write_examples(run, examples)
-    write_json(run.folder / LABELS[1], described)
+    _write_examples(run, examples, inputs)
+    # Hashed here and not later: these are the tables that the labels come from.
+    write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
     write_stamp(run.folder, "derive", inputs, LABELS)
     run.log.tell("derive", "done", frames=len(examples), subclasses=len(described["subclasses"]))
@@ -157,6 +163,7 @@ def evaluate(run: Run) -> bool:
         _need_fresh(run, "teach", _teacher_inputs(run, material), TEACHER)
     _need_fresh(run, "distill", _student_inputs(run, material), STUDENT)
     outputs = NUMBERS if with_teacher else NUMBERS[:-1]
+    tables = read_json(run.folder / LABELS[1]).get("inputs", {})
     inputs = fingerprint(
         [
             run.config.evaluation.model_dump(mode="json"),
@@ -164,6 +171,7 @@ def evaluate(run: Run) -> bool:
             file_hash(run.folder / LABELS[0]),
             file_hash(student),
             file_hash(teacher) if with_teacher else None,
+            tables,
         ]
     )
     if is_fresh(run.folder, "evaluate", inputs, outputs):
@@ -194,6 +202,7 @@ def evaluate(run: Run) -> bool:
             "examples_sha256": file_hash(run.folder / LABELS[0]),
             "student_sha256": file_hash(student),
             "teacher_sha256": file_hash(teacher) if with_teacher else None,
+            **tables,
             "research_use_only": True,
         },
     )
@@ -283,8 +292,8 @@ def _student_inputs(run: Run, material: Material) -> str:
     return fingerprint([key, fingerprint_network(run.config.student)])
 
 
-def _write_examples(run: Run, examples: Examples) -> None:
-    """Write examples.csv, but never over one that somebody corrected by hand, unless asked to."""
+def _write_examples(run: Run, examples: Examples, inputs: str) -> None:
+    """Write examples.csv, but not over work by hand or beside older results, unless asked to."""
     from polypskd.labels.examples import write_examples
 
     path, new = run.folder / LABELS[0], run.folder / ".steps" / LABELS[0]
@@ -295,6 +304,14 @@ def _write_examples(run: Run, examples: Examples) -> None:
         raise ArtifactError(
             f"{path}: changed by hand since it was derived; move it away, give --overwrite, "
             "or go on from it with `polypskd teach CONFIG`"
+        )
+    made = any((run.folder / name).exists() for name in (*TEACHER, *STUDENT, *NUMBERS))
+    changed = ours[1] is not None and not is_fresh(run.folder, "derive", inputs, ())
+    if made and changed and not run.overwrite:
+        new.unlink()
+        raise OutputError(
+            f"{run.folder}: the votes or frames have changed since these results were made; "
+            "give --out another folder, or --overwrite"
         )
     new.replace(path)
 

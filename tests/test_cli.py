@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -92,6 +93,48 @@ def test_derive_without_frames_works_and_training_says_what_is_missing(tmp_path)
     told = call("teach", config, "--out", tmp_path / "run")
     assert told.returncode == 1
     assert "no frames to train on" in told.stderr
+
+
+def test_changed_votes_never_go_beside_older_results_unasked(tmp_path):
+    config, run = write_votes(tmp_path), tmp_path / "run"
+    assert call("derive", config, "--out", run).returncode == 0
+    before = (run / "examples.csv").read_bytes()
+    (run / "student.safetensors").write_bytes(b"weights")
+    assert call("derive", config, "--out", run).returncode == 0  # nothing has changed
+    with (tmp_path / "votes.csv").open("a") as file:
+        file.write("f99,a0,low\n")
+    told = call("derive", config, "--out", run)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1] == (
+        f"polypskd: {run}: the votes or frames have changed since these results were made; "
+        "give --out another folder, or --overwrite"
+    )
+    assert (run / "examples.csv").read_bytes() == before
+    assert call("derive", config, "--out", run, "--overwrite").returncode == 0
+    assert b"f99" in (run / "examples.csv").read_bytes()
+
+
+def test_changed_votes_without_results_are_derived_anew(tmp_path):
+    config, run = write_votes(tmp_path), tmp_path / "run"
+    assert call("derive", config, "--out", run).returncode == 0
+    with (tmp_path / "votes.csv").open("a") as file:
+        file.write("f99,a0,low\n")
+    assert call("derive", config, "--out", run).returncode == 0
+    assert b"f99" in (run / "examples.csv").read_bytes()
+
+
+def test_the_tables_are_recorded_by_their_hashes(tmp_path):
+    config, run = write_votes(tmp_path), tmp_path / "run"
+    assert call("derive", config, "--out", run).returncode == 0
+    votes = hashlib.sha256((tmp_path / "votes.csv").read_bytes()).hexdigest()
+    assert json.loads((run / "agreement.json").read_text())["inputs"] == {"votes_sha256": votes}
+    rows = "".join(f"f{i:02d},p{i}\n" for i in range(12))
+    (tmp_path / "meta.csv").write_text(f"frame,patient\n{rows}")
+    more = f"cohort.metadata={{path: {tmp_path / 'meta.csv'}}}"
+    told = json.loads(
+        call("derive", config, "--out", tmp_path / "b", "--set", more, "--json").stdout
+    )
+    assert set(told["inputs"]) == {"votes_sha256", "metadata_sha256"}
 
 
 def test_init_writes_a_config_that_check_accepts_and_destroys_none(tmp_path):
