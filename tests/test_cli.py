@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import json
 import subprocess
@@ -5,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 VERBS = (
     "demo",
@@ -135,6 +137,31 @@ def test_the_tables_are_recorded_by_their_hashes(tmp_path):
         call("derive", config, "--out", tmp_path / "b", "--set", more, "--json").stdout
     )
     assert set(told["inputs"]) == {"votes_sha256", "metadata_sha256"}
+
+
+def test_the_readmes_way_to_freeze_a_split_holds_it_under_another_seed_and_vote(tmp_path):
+    config, run = write_votes(tmp_path, rows=40), tmp_path / "run"
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    frozen = readme.partition("## Freezing the split")[2].partition("```yaml\n")[2]
+    page = yaml.safe_load(config.read_text())
+    page["cohort"] |= {"patients": {"kind": "pattern", "pattern": "(f[0-9]+)"}}
+    config.write_text(yaml.safe_dump(page))
+    assert call("derive", config, "--out", run).returncode == 0
+    with (run / "examples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = ["frame_id", "patient_id", "split"]
+    lines = [",".join(names), *(",".join(row[name] for name in names) for row in rows)]
+    (tmp_path / "split.csv").write_text("\n".join(lines) + "\n")
+    page["cohort"] |= yaml.safe_load(frozen.partition("```")[0])["cohort"]
+    config.write_text(yaml.safe_dump(page))
+    votes = tmp_path / "votes.csv"
+    votes.write_text(votes.read_text().replace("f00,a0,low", "f00,a0,high"))
+    told = call("derive", config, "--out", tmp_path / "other", "--set", "seed=5")
+    assert told.returncode == 0, told.stderr
+    with (tmp_path / "other" / "examples.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert [row["split"] for row in again] == [row["split"] for row in rows]
+    assert [row["votes_low"] for row in again] != [row["votes_low"] for row in rows]
 
 
 def test_init_writes_a_config_that_check_accepts_and_destroys_none(tmp_path):
