@@ -21,12 +21,12 @@ from polypskd.artifacts import RunLog
 from polypskd.config import Config, Method, parse_config
 from polypskd.data.store import PixelStore
 from polypskd.labels.examples import Examples
+from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import Scheme
 from polypskd.metrics.paired import PairedSample, majority_vote, mcnemar, paired_difference
 from polypskd.models.predict import choose_device, predict_logits, use_bf16
 from polypskd.training.losses import class_logits
 from polypskd.training.material import Material
-from polypskd.training.plan import plan_method
 from polypskd.training.student import train_student
 from polypskd.training.targets import cache_targets
 from polypskd.training.teacher import fingerprint_teacher, train_teacher

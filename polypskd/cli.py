@@ -1,7 +1,7 @@
 """The verbs.
 
 Exit 0: done. 1: a user's fault, told in one line. 2: wrong usage. 3: our fault, with a trace in
-the run's log.
+the run's log. 130: stopped by the user.
 """
 
 from __future__ import annotations
@@ -123,19 +123,26 @@ def init(
 ) -> None:
     """Look at your files and write a config for them."""
     from polypskd.artifacts import write_text
-    from polypskd.cohort.recognition import recognize_votes, write_config
+    from polypskd.cohort.page import write_config
+    from polypskd.cohort.recognition import recognize_votes
     from polypskd.errors import ConfigError, OutputError
+    from polypskd.labels.suggestion import write_labels
+    from polypskd.summary import PATIENTS_UNKNOWN
 
     if frames is None and votes is None:
         raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already; give --out another name, or --overwrite")
-    cohort, notes = recognize_votes(frames, votes)
-    write_text(out, write_config(cohort, notes, folder=out.parent))
-    kind = cohort["votes"]["kind"]
-    lines = [f"Wrote {out}: votes of kind {kind}.", *(() if quiet else notes)]
+    look = recognize_votes(frames, votes)
+    page = write_config(look, folder=out.parent)
+    write_text(out, page + write_labels(page, out.parent))
+    kind = look.cohort["votes"]["kind"]
+    warnings = [] if "patients" in look.cohort else [PATIENTS_UNKNOWN]
+    told = [*look.notes, *(f"WARNING  {warning}" for warning in warnings)]
+    lines = [f"Wrote {out}: votes of kind {kind}.", *(() if quiet else told)]
     lines.append(f"Order the classes by risk, then: polypskd check {out}")
-    _say({"config": str(out), "votes": kind, "notes": notes}, "\n".join(lines), as_json)
+    result = {"config": str(out), "votes": kind, "notes": look.notes, "warnings": warnings}
+    _say(result, "\n".join(lines), as_json)
 
 
 @app.command()
@@ -260,7 +267,12 @@ def main() -> None:
     try:
         app()
     except PolypskdError as error:
-        sys.stderr.write(f"polypskd: {error}\n")
+        lines = error.lines
+        # One fault follows the name; several stand below their number.
+        count = f"{error.count} faults\n" if error.count > 1 else ""
+        sys.stderr.write(f"polypskd: {count}" + "\n".join(lines) + "\n")
+        if "--json" in sys.argv[1:]:
+            _say({"error": list(lines), "exit": 1}, "", as_json=True)
         raise SystemExit(1) from None
     except Exception as error:
         sys.stderr.write(

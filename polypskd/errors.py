@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+DROP = "frames with faults can be left out and listed: cohort.drop_faulty: true"
 SHOWN = 20  # faults printed one by one; the rest are counted
 
 
@@ -48,6 +49,16 @@ class Fault:
 class PolypskdError(Exception):
     """Anything this package raises on purpose."""
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the command line prints."""
+        return tuple(str(self).splitlines())
+
+    @property
+    def count(self) -> int:
+        """How many faults it tells of."""
+        return len(self.lines)
+
 
 class ConfigError(PolypskdError):
     """The YAML or a --set override is not valid."""
@@ -77,3 +88,14 @@ class CohortError(PolypskdError):
         if len(self.faults) > SHOWN:
             lines.append(f"... and {len(self.faults) - SHOWN} more faults")
         super().__init__("\n".join(lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the command line prints: the faults, and the way round them where there is one."""
+        told = super().lines
+        return (*told, DROP) if all(fault.frame for fault in self.faults) else told
+
+    @property
+    def count(self) -> int:
+        """How many faults it tells of, those not printed included."""
+        return len(self.faults)

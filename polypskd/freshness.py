@@ -14,10 +14,10 @@ from pathlib import Path
 from polypskd.artifacts import file_hash, fingerprint, is_fresh, write_stamp
 from polypskd.config import LELP
 from polypskd.errors import ArtifactError
+from polypskd.labels.plan import plan_method
 from polypskd.runs import TEACHER, Run
 from polypskd.training.lesson import fingerprint_network
 from polypskd.training.material import Material
-from polypskd.training.plan import plan_method
 from polypskd.training.teacher import fingerprint_teacher
 
 

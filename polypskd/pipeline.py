@@ -21,13 +21,14 @@ from polypskd.artifacts import (
     write_stamp,
 )
 from polypskd.cohort.location import (
+    hash_tables,
     list_inputs,
     locate_cohort,
     locate_frames,
     write_exclusions,
 )
 from polypskd.config import Config, has_teacher
-from polypskd.errors import ArtifactError
+from polypskd.errors import ArtifactError, OutputError
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ def check(config: Config, folder: Path) -> Cohort:
 
 
 def derive(run: Run) -> bool:
-    """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done."""
+    """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done.
+
+    Raises:
+        OutputError: the folder holds what was made of other votes or frames.
+    """
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
 
@@ -77,8 +82,9 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
-    _write_examples(run, examples)
-    write_json(run.folder / LABELS[1], described)
+    _write_examples(run, examples, inputs)
+    # Hashed here and not later: these are the tables that the labels come from.
+    write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
     write_stamp(run.folder, "derive", inputs, LABELS)
     run.log.tell("derive", "done", frames=len(examples), subclasses=len(described["subclasses"]))
@@ -89,8 +95,8 @@ def teach(run: Run) -> bool:
     """Examples → teacher and its cached targets; return whether anything was done."""
     material = _open_material(run)
     from polypskd import freshness
+    from polypskd.labels.plan import plan_method
     from polypskd.models.checkpoint import describe_network, read_network, write_network
-    from polypskd.training.plan import plan_method
     from polypskd.training.targets import cache_targets, write_targets
     from polypskd.training.teacher import train_teacher
 
@@ -130,8 +136,8 @@ def distill(run: Run) -> bool:
     """Examples and targets → student; return whether anything was done."""
     material = _open_material(run)
     from polypskd import freshness
+    from polypskd.labels.plan import plan_method
     from polypskd.models.checkpoint import describe_network, write_network
-    from polypskd.training.plan import plan_method
     from polypskd.training.student import train_student
     from polypskd.training.targets import read_targets
 
@@ -175,7 +181,8 @@ def evaluate(run: Run) -> bool:
         "teacher_sha256": file_hash(teacher) if teacher else None,
     }
     settings = run.config.evaluation.model_dump(mode="json")
-    inputs = fingerprint([settings, material.fingerprint(), hashes])
+    tables = read_json(run.folder / LABELS[1]).get("inputs", {})
+    inputs = fingerprint([settings, material.fingerprint(), hashes, tables])
     if is_fresh(run.folder, "evaluate", inputs, outputs):
         return False
     run.log.tell("evaluate", "start")
@@ -203,6 +210,7 @@ def evaluate(run: Run) -> bool:
             "frames": len(material.examples),
             "frames_sha256": material.store.key,
             **hashes,
+            **tables,
             "research_use_only": True,
         },
     )
@@ -252,8 +260,8 @@ VERBS: dict[str, Callable[[Run], object]] = {
 # --- what the steps share -----------------------------------------------------------------------
 
 
-def _write_examples(run: Run, examples: Examples) -> None:
-    """Write examples.csv, but never over one that somebody corrected by hand, unless asked to."""
+def _write_examples(run: Run, examples: Examples, inputs: str) -> None:
+    """Write examples.csv, but not over work by hand or beside older results, unless asked to."""
     from polypskd.labels.examples import write_examples
 
     path, new = run.folder / LABELS[0], run.folder / ".steps" / LABELS[0]
@@ -264,6 +272,14 @@ def _write_examples(run: Run, examples: Examples) -> None:
         raise ArtifactError(
             f"{path}: changed by hand since it was derived; move it away, give --overwrite, "
             "or go on from it with `polypskd teach CONFIG`"
+        )
+    made = any((run.folder / name).exists() for name in (*TEACHER, *STUDENT, *NUMBERS))
+    changed = ours[1] is not None and not is_fresh(run.folder, "derive", inputs, ())
+    if made and changed and not run.overwrite:
+        new.unlink()
+        raise OutputError(
+            f"{run.folder}: the votes or frames have changed since these results were made; "
+            "give --out another folder, or --overwrite"
         )
     new.replace(path)
 

@@ -15,6 +15,11 @@ from polypskd.config import has_teacher
 from polypskd.metrics.teaching import warn_of_run
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
+PATIENTS_UNKNOWN = (
+    "patients unknown: frames of one patient may stand in several splits, and intervals will be "
+    "too narrow; set cohort.patients"
+)
+
 Said = tuple[dict[str, Any], str]  # for machines, for people
 
 
@@ -23,12 +28,13 @@ def describe_cohort(cohort: Cohort) -> tuple[dict[str, Any], str]:
     votes = dict(zip(cohort.classes, cohort.counts.sum(0).tolist(), strict=True))
     reasons = Counter(item.reason for item in cohort.exclusions)
     patients = len(np.unique(cohort.patient_ids)) if cohort.patients_known else None
-    result = {
+    result: dict[str, Any] = {
         "frames": len(cohort),
         "patients": patients,
         "annotators": len(cohort.annotators) or None,
         "votes": votes,
         "excluded": dict(reasons),
+        "warnings": [] if cohort.patients_known else [PATIENTS_UNKNOWN],
     }
     lines = [
         f"Frames      {len(cohort):>9,}",
@@ -40,6 +46,7 @@ def describe_cohort(cohort: Cohort) -> tuple[dict[str, Any], str]:
     if reasons:
         lines.append(f"Left out    {sum(reasons.values()):>9,}")
         lines += [f"  {count:>6,}  {reason}" for reason, count in reasons.most_common(10)]
+    lines += [f"WARNING  {warning}" for warning in result["warnings"]]
     lines.append("No faults found.")
     return result, "\n".join(lines)
 

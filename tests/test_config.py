@@ -146,3 +146,32 @@ def test_merge_must_name_every_class_and_no_vote_twice():
     raw["cohort"]["merge"] = {"low": ["a"], "high": ["a"]}
     with pytest.raises(ConfigError, match="stands in two classes"):
         parse_config(raw)
+
+
+def test_a_kind_is_not_told_as_a_part_of_the_path():
+    told = r"unknown key 'labels\.subclasses\.min_size' \(of kind none\)"
+    with pytest.raises(ConfigError, match=told):
+        parse_config(minimal(), ("labels.subclasses.min_size=5",))
+    with pytest.raises(ConfigError, match=r": student\.method\.temperature -2"):
+        parse_config(minimal(), ("student.method.temperature=-2",))
+    raw = minimal()
+    del raw["cohort"]["votes"]["path"]
+    with pytest.raises(ConfigError, match=r": cohort\.votes\.path: Field required"):
+        parse_config(raw)
+
+
+def test_an_override_without_a_value_is_told_with_examples():
+    told = r"--set seed: write it as key=value, e\.g\. seed=3 or student\.method\.temperature=2"
+    with pytest.raises(ConfigError, match=told):
+        parse_config(minimal(), ("seed",))
+
+
+def test_levels_that_are_missing_are_told_with_an_example():
+    raw = minimal() | {"labels": {"subclasses": {"kind": "agreement_levels"}}}
+    with pytest.raises(ConfigError, match=r"levels: \{easy: 0\.9, hard: 0\.0\}"):
+        parse_config(raw)
+
+
+def test_a_folder_given_as_a_config_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"is a folder; give its config\.yaml"):
+        read_config(tmp_path)

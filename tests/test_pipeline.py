@@ -1,5 +1,6 @@
 """Every verb, as a user runs it: twice to equal bytes, and killed in the middle of each step."""
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import yaml
 
 SMALL = (
     "cohort.frames.patients=16",
@@ -175,6 +177,41 @@ def test_examples_corrected_by_hand_are_not_written_over(undisturbed, config, tm
         assert path.read_bytes() == edited
     call("derive", str(config), "--out", str(folder), "--overwrite", "--quiet")
     assert path.read_bytes() == (undisturbed / "examples.csv").read_bytes()
+
+
+def test_changed_votes_never_go_beside_older_results_unasked(undisturbed, config, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    votes = folder / "cohort" / "votes.csv"
+    votes.write_text("\n".join(votes.read_text().splitlines()[:-1]) + "\n")
+    for verb in ("derive", "run"):
+        told = call(verb, str(config), "--out", str(folder), code=1)
+        assert "the votes or frames have changed since these results were made" in told
+    assert results(folder) == results(undisturbed)
+    call("derive", str(config), "--out", str(folder), "--overwrite", "--quiet")
+
+
+def test_the_tables_of_a_run_stand_in_its_provenance(undisturbed, config, tmp_path):
+    folder = tmp_path / "run"
+    cohort = undisturbed / "cohort"
+    page = yaml.safe_load(config.read_text())
+    page["cohort"] |= {
+        "frames": {"kind": "image_folder", "root": str(cohort / "frames")},
+        "votes": {"kind": "long", "path": str(cohort / "votes.csv")},
+        "metadata": {"path": str(cohort / "frames.csv")},
+        "patients": {"kind": "column", "column": "patient"},
+    }
+    tables = tmp_path / "tables.yaml"
+    tables.write_text(yaml.safe_dump(page, sort_keys=False))
+    settings = tuple(part for part in SMALL if not part.startswith("cohort."))
+    settings = (*settings, "student.method.kind=none")
+    call("run", str(tables), "--out", str(folder), "--quiet", settings=settings)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    for key, name in (("votes_sha256", "votes.csv"), ("metadata_sha256", "frames.csv")):
+        digest = hashlib.sha256((cohort / name).read_bytes()).hexdigest()
+        assert provenance[key] == digest
+        assert digest in (folder / "report.html").read_text()
+    assert "votes_sha256" not in json.loads((undisturbed / "provenance.json").read_text())
 
 
 def edit(path: Path, row: int = 1, **cells: str) -> bytes:

@@ -91,10 +91,14 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         split=None if split is None else _words([split.names[frame] for frame in kept]),
         columns=columns.carry(kept, _named_columns(config)),
         exclusions=tuple(
-            Exclusion(frame, reasons[frame], dropped[frame].value if frame in dropped else "")
+            Exclusion(frame, reasons[frame], _detail(dropped[frame]) if frame in dropped else "")
             for frame in sorted(reasons)
         ),
     )
+
+
+def _detail(fault: Fault) -> str:
+    return f"{fault.where}: {fault.value}" if fault.value else fault.where
 
 
 def _words(values: Sequence[str]) -> Words:

@@ -64,6 +64,13 @@ def list_inputs(config: CohortConfig) -> list[Any]:
     return parts
 
 
+def hash_tables(config: CohortConfig) -> dict[str, str]:
+    """Give ``votes_sha256`` and ``metadata_sha256``, each where such a table was given."""
+    sections = {"votes_sha256": config.votes, "metadata_sha256": config.metadata}
+    paths = {name: getattr(section, "path", None) for name, section in sections.items()}
+    return {name: file_hash(path) for name, path in paths.items() if path is not None}
+
+
 def write_exclusions(path: Path, exclusions: Sequence[Exclusion]) -> None:
     """Write excluded.csv: frame_id, reason, detail."""
     buffer = io.StringIO()

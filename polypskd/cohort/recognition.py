@@ -5,18 +5,18 @@ A guess, told as one: every choice comes with a note that its reader can check.
 
 from __future__ import annotations
 
-import copy
-import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
-import yaml
 
-from polypskd.cohort.frames import list_frames
-from polypskd.cohort.tables import Table, read_table
+from polypskd.cohort.frames import READERS, list_frames
+from polypskd.cohort.matching import Matcher
+from polypskd.cohort.remarks import find_pattern, remark_votes
+from polypskd.cohort.tables import ROW, Table, read_table
 from polypskd.config import ColumnSplit, VotesTable
 from polypskd.errors import ConfigError
 
@@ -39,6 +39,21 @@ MISSING = VotesTable.model_fields["missing"].default
 MOST_CLASSES = 50
 
 
+@dataclass(frozen=True)
+class Recognized:
+    """A first look.
+
+    Args:
+        cohort: the section as in YAML.
+        notes: what was guessed and why, and what looks wrong.
+        pattern: may find the patient in a frame's name; None where nothing does.
+    """
+
+    cohort: Section
+    notes: list[str]
+    pattern: str | None
+
+
 @dataclass
 class _Guess:
     table: Table
@@ -52,31 +67,31 @@ class _Guess:
         return sorted(set(cells) - set(MISSING))
 
 
-def recognize_votes(frames: Path | None, votes: Path | None) -> tuple[Section, list[str]]:
+def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
     """Guess the section ``cohort`` of a config.
 
     Args:
         frames: folder of the frames, if there is one.
         votes: table of votes; without one, the folders' names are the votes.
 
-    Returns:
-        The section as in YAML, and notes on what was guessed and why.
-
     Raises:
-        CohortError: the folder or table cannot be read.
-        ConfigError: no known form of votes fits.
+        CohortError: the table cannot be read.
+        ConfigError: the folder holds no frames, or no known form of votes fits.
     """
     root: Section = {"kind": "none"}
     listed: list[str] = []
     if frames is not None:
         root = {"kind": "image_folder", "root": frames.as_posix()}
-        listed, _ = list_frames(frames)
+        listed = _list_frames(frames)
     if votes is None:
         classes = sorted({PurePosixPath(name).parent.name for name in listed} - {""})
         if len(classes) < 2:
             raise ConfigError("give --votes FILE, or a folder of frames with one folder a class")
         note = f"votes: no table given, so the {len(classes)} folders' names are the classes"
-        return {"frames": root, "votes": {"kind": "folders"}, "classes": classes}, [note]
+        section: Section = {"frames": root, "votes": {"kind": "folders"}, "classes": classes}
+        folders = Counter(PurePosixPath(name).parent.name for name in listed)
+        notes = [note, *remark_votes(folders)]
+        return Recognized(section, notes, find_pattern(listed, classes))
     table = read_table(votes)
     guess = _Guess(table, _find_frame(table, listed))
     recognized = any(
@@ -86,56 +101,56 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> tuple[Section, l
     if not recognized or len(guess.classes) < 2:
         columns = ", ".join(table.columns)
         raise ConfigError(
-            f"{votes}: no known form of votes; its columns are: {columns}; "
-            "annotations/README.md shows the forms"
+            f"{votes}: no known form of votes; its columns are: {columns}; counts of votes stand "
+            "under votes_<class>, or are named in cohort.votes.columns {class: column}; "
+            "annotations/README.md shows all forms"
         )
     kind = guess.votes.pop("kind")
     form: Section = {"kind": kind, "path": votes.as_posix(), "frame": guess.frame} | guess.votes
-    section: Section = {"frames": root, "votes": form, "classes": guess.classes}
-    return section | _find_columns(guess), guess.notes
+    section = {"frames": root, "votes": form, "classes": guess.classes} | _find_columns(guess)
+    names = table.cells[guess.frame].unique().sort().to_list()
+    if frames is not None:
+        guess.notes.append(_count_found(table, guess.frame, listed))
+    guess.notes += remark_votes(_count_values(guess, kind))
+    return Recognized(section, guess.notes, find_pattern(listed or names, guess.classes))
 
 
-def write_config(cohort: Section, notes: list[str], folder: Path, name: str = "my-cohort") -> str:
-    """Write a commented YAML config.
-
-    Args:
-        cohort: from `recognize_votes`.
-        notes: from `recognize_votes`.
-        folder: where the config will lie; its paths are made relative to it.
-        name: of the experiment; names the run's folder.
-    """
-    lines = ["# Guessed by `polypskd init`; check every line. `polypskd check` reads it.", "#"]
-    lines += [f"# - {' '.join(note.split())}" for note in notes]
-    text = yaml.safe_dump({"name": name, "seed": 17}, sort_keys=False, allow_unicode=True)
-    lines += ["", *text.splitlines(), "cohort:"]
-    body = yaml.safe_dump(_relative(cohort, folder), sort_keys=False, allow_unicode=True, width=90)
-    comments = {
-        "frames:": "what is looked at; paths are relative to this file",
-        "votes:": "who saw what; annotations/README.md shows every form",
-        "classes:": "alphabetical: REORDER from lowest to highest clinical risk (ties go up)",
-        "patients:": "frames of one patient never stand in two splits",
-        "split:": "train, val and test",
-    }
-    for line in body.splitlines():
-        comment = comments.get(line.split(" ")[0])
-        lines += [f"  # {comment}"] if comment else []
-        lines.append(f"  {line}")
-    if "patients" not in cohort:
-        lines += [
-            "  # Patients are unknown, so one may stand in two splits. Where names tell:",
-            "  # patients: {kind: pattern, pattern: '(patient[0-9]+)_'}   # from the frame's name",
-        ]
-    return "\n".join(lines) + "\n"
+def _list_frames(folder: Path) -> list[str]:
+    """List the frames; faults are told in the words of the verb `init`."""
+    if not folder.is_dir():
+        raise ConfigError(f"--frames {folder}: no such folder; give the one that holds the images")
+    listed, unknown = list_frames(folder)
+    if not listed:
+        raise ConfigError(
+            f"--frames {folder}: no frames in this folder ({unknown} other files); give one with "
+            f"files that end in {', '.join(READERS)}"
+        )
+    return listed
 
 
-def _relative(cohort: Section, folder: Path) -> Section:
-    """Write paths as seen from the config's folder; absolute ones stay as they are."""
-    section = copy.deepcopy(cohort)
-    for form, key in (("frames", "root"), ("votes", "path")):
-        given = section[form].get(key)
-        if given is not None and not Path(given).is_absolute():
-            section[form][key] = Path(os.path.relpath(given, folder)).as_posix()
-    return section
+def _count_found(table: Table, frame: str, listed: list[str]) -> str:
+    """Say how many frames of the table there are among the files."""
+    given = table.cells.filter(pl.col(frame) != "").group_by(pl.col(frame).alias("\0given"))
+    names = given.agg(pl.col(ROW).min()).sort(ROW)
+    found, _ = Matcher(listed).match(table, names)
+    return f"frames: {len(found):,} of {len(names):,} frames found among {len(listed):,} files"
+
+
+def _count_values(guess: _Guess, kind: str) -> dict[str, int]:
+    """Count how often each vote was given."""
+    cells, form = guess.table.cells, guess.votes
+    if kind == "counts":
+        votes = cells.select(pl.all().exclude(ROW).cast(pl.Float64, strict=False).fill_null(0))
+        if "prefix" in form:
+            return {name: int(votes[form["prefix"] + name].sum()) for name in guess.classes}
+        given = int(votes[form["column"]].sum())
+        rest = form["out_of"] * int((~cells[form["column"]].is_in(MISSING)).sum()) - given
+        other = next(name for name in guess.classes if name != form["votes_for"])
+        return {form["votes_for"]: given, other: rest}
+    key = {"long": "vote", "subclass": "column"}.get(kind)
+    columns = [form[key]] if key else form["annotators"]
+    values = pl.concat([cells[name].alias("value") for name in columns]).value_counts()
+    return {name: count for name, count in values.iter_rows() if name not in MISSING}
 
 
 def _find_frame(table: Table, listed: list[str]) -> str:

@@ -18,7 +18,7 @@ class Exclusion:
     Args:
         frame_id: the frame.
         reason: names no frame, patient or annotator: reports quote it.
-        detail: the offending value, which may name one: it stays in excluded.csv.
+        detail: where and the offending value, which may name one: it stays in excluded.csv.
     """
 
     frame_id: str

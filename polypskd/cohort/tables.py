@@ -39,7 +39,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of the file's columns, stripped."""
-        return [name for name in self.cells.columns if name != ROW]
+        return [name for name in self.cells.columns if not name.startswith("\0")]
 
 
 def read_table(path: Path) -> Table:
@@ -91,6 +91,9 @@ def _read_bytes(path: Path) -> bytes:
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise CohortError([Fault(path.name, "the file is empty", todo="fill in the table")])
+    if data.startswith(b"PK\x03\x04"):
+        todo = "save it as CSV UTF-8"
+        raise CohortError([Fault(path.name, "is an Excel workbook", todo=todo)])
     save = "save the file as CSV UTF-8"
     try:
         data.decode("utf-8")

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import lock_run
+from polypskd.cohort.load import load_cohort
+from polypskd.cohort.location import locate_cohort
 from polypskd.comparison.variants import build_variant
 from polypskd.config import Config
-from polypskd.errors import PolypskdError
+from polypskd.errors import ConfigError, PolypskdError
+from polypskd.labels.derivation import derive_labels
 from polypskd.pipeline import derive, distill, evaluate, teach
 from polypskd.runs import open_run
 
@@ -55,7 +58,12 @@ def run_comparison(
         seeds: R; the training seeds are `fit_seed`, `fit_seed` + 1, ...
         folder: of the comparison.
         listen: told of every event of every run.
+
+    Raises:
+        CohortError: the cohort is faulty.
+        ConfigError: a method cannot use these labels; nothing was trained.
     """
+    _try_labels(config, methods, folder / "shared" / "cohort")
     outcomes: list[Outcome] = []
     total = len(methods) * seeds
     for seed in range(config.fit_seed, config.fit_seed + seeds):
@@ -67,6 +75,19 @@ def run_comparison(
                 listen({"step": "compare", "event": "progress", "done": done, "total": total})
             outcomes.append(_do_run(page, method, seed, place, folder / "shared", listen))
     return outcomes
+
+
+def _try_labels(config: Config, methods: Sequence[str], folder: Path) -> None:
+    """Derive the labels of every method once, so that a misfit is told before hours of training."""
+    located = locate_cohort(config.cohort, seed=config.seed, folder=folder)
+    cohort = load_cohort(located, check_pixels=False)
+    for method in methods:
+        page = build_variant(config, method, config.fit_seed)
+        labels = page.labels.model_copy(update={"resamples": 0})
+        try:
+            derive_labels(cohort, page.model_copy(update={"labels": labels}))
+        except ConfigError as error:
+            raise ConfigError(f"compare, {method}: {error}") from None
 
 
 def _do_run(

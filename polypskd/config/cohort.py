@@ -171,7 +171,7 @@ class CohortConfig(Section):
     votes: Votes
     classes: Annotated[tuple[Name, ...], Field(min_length=2)]  # lowest to highest clinical risk
     merge: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] | None = None
-    ignore: tuple[Name, ...] = ()  # votes or folders whose frames are left out, and listed
+    ignore: tuple[Name, ...] = ()  # votes or folders that do not count; a frame left bare is listed
     metadata: Metadata | None = None
     patients: Patients = NoPatients()
     split: Split = RandomSplit()

@@ -39,7 +39,9 @@ class AgreementLevels(Section):
     @model_validator(mode="after")
     def _one_way(self) -> AgreementLevels:
         if (self.levels is None) == (self.quantiles is None):
-            raise ValueError("give exactly one of: levels, quantiles")
+            raise ValueError(
+                "give exactly one of: levels, quantiles; e.g. levels: {easy: 0.9, hard: 0.0}"
+            )
         _check_levels(self.levels)
         return self
 

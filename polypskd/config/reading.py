@@ -43,6 +43,8 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: config file not found; `polypskd init` writes one") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; give its config.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
@@ -75,7 +77,7 @@ def parse_config(
         config = Config.model_validate(raw)
     except ValidationError as error:
         if not _drop_keys_of_old_kind(raw, error, replaced):
-            raise ConfigError("\n".join(_tell(where, item) for item in error.errors())) from None
+            raise ConfigError("\n".join(_tell(where, raw, i) for i in error.errors())) from None
         return parse_config(raw, where=where, folder=folder)
     if folder is None:
         return config
@@ -95,7 +97,9 @@ def _apply(raw: dict[str, Any], override: str, defaults: dict[str, Any]) -> str 
     """Set one value in place; return the section's path if its kind was replaced."""
     key, sep, text = override.partition("=")
     if not sep or not key:
-        raise ConfigError(f"--set {override}: write it as key.sub=value")
+        raise ConfigError(
+            f"--set {override}: write it as key=value, e.g. seed=3 or student.method.temperature=2"
+        )
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -133,14 +137,34 @@ def _drop_keys_of_old_kind(
     return dropped
 
 
-def _tell(where: str, item: Any) -> str:
-    keys = ".".join(str(part) for part in item["loc"])
+def _tell(where: str, raw: dict[str, Any], item: Any) -> str:
+    keys, kind = _find_place(raw, item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key {keys!r}; `polypskd schema` lists the keys"
+        of = f" (of kind {kind})" if kind else ""
+        return f"{where}: unknown key {keys!r}{of}; `polypskd schema` lists the keys"
     message = item["msg"].removeprefix("Value error, ")
     value = item.get("input")
     shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
     return f"{where}: {keys}{shown}: {message}"
+
+
+def _find_place(raw: dict[str, Any], loc: tuple[Any, ...]) -> tuple[str, str]:
+    """Give the path as it stands in the file, and the kind of the section in which it ends."""
+    here: Any = raw
+    keys: list[str] = []
+    kind = ""
+    for part in loc:
+        section = here if isinstance(here, dict) else {}
+        if part not in section and section.get("kind") == part:
+            kind = str(part)  # a union adds it to the path; the file has no such key
+            continue
+        keys.append(str(part))
+        kind = kind if part == loc[-1] else ""
+        if isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            here = section.get(part)
+    return ".".join(keys), kind
 
 
 def _absolute(value: Any, folder: Path) -> Any:

@@ -13,6 +13,7 @@ from polypskd.labels.agreement import measure_agreement
 from polypskd.labels.consensus import derive_consensus
 from polypskd.labels.curriculum import check_curriculum, derive_stages
 from polypskd.labels.examples import Examples
+from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import describe_scheme
 from polypskd.labels.subclasses import derive_subclasses
 
@@ -22,15 +23,16 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
 
     Args:
         cohort: as loaded.
-        config: its sections `cohort.split` and `labels`, its seed, and the epochs of both fits,
-            for which the curriculum must leave room.
+        config: its sections `cohort.split` and `labels`, its seed, the student's method, which may
+            need subclasses, and the epochs of both fits, in which the stages must find room.
 
     Returns:
         The examples, and what agreement.json holds: scheme, sizes, merges, notes, coefficients.
 
     Raises:
         CohortError: the split cannot be made, or a class has no training frame.
-        ConfigError: the rule does not fit the cohort, or the stages the epochs.
+        ConfigError: the rule does not fit the cohort, the stages the epochs, or the labels the
+            student's method.
     """
     rule, curriculum = config.labels.subclasses, config.labels.curriculum
     consensus = derive_consensus(cohort.counts)
@@ -57,6 +59,7 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     for section in (config.student, *((config.teacher,) if taught else ())):
         check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
+    plan_method(config.student.method, scheme)
     examples = Examples(
         frame_id=cohort.frame_ids,
         path=cohort.paths,

@@ -42,7 +42,8 @@ def draw_losses(history: History, who: str) -> Picture:
     dotted = " Dotted lines: more training examples join." if changes else ""
     return Picture(
         encode(figure),
-        f"Training and validation loss of the {who} over {len(history)} epochs.",
+        f"Training and validation loss of the {who} over {len(history)} "
+        f"epoch{'' if len(history) == 1 else 's'}.",
         f"Loss of the {who}: a validation loss that rises while the training loss falls is "
         f"overfitting.{dotted}",
     )

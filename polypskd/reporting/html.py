@@ -1,4 +1,4 @@
-"""The validation report: one page that needs nothing but itself, and its numbers as JSON."""
+"""The report: one page that needs nothing but itself, and its numbers as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from polypskd.reporting.cells import DASH, Table, pick
 from polypskd.reporting.figures import Picture, style
 from polypskd.reporting.gallery import find_mistakes
 from polypskd.reporting.prose import (
+    WORDS,
     compare_sizes,
     count_flow,
     describe_curriculum,
@@ -98,6 +99,7 @@ def render(record: Record, frames_root: Path | None) -> str:
         merges=[str(line) for line in record.agreement.get("merges") or ()],
         limitations=list_limitations(record, classes),
         methods=describe_methods(record),
+        words=WORDS,
         level=name_levels(record),
         tables=_tables(record, classes),
         pictures=_pictures(record, classes),
@@ -138,6 +140,7 @@ def _pictures(record: Record, classes: list[str]) -> dict[str, list[Picture]]:
     patterns = pick(record.agreement, "statistics", "patterns") or {}
     subclasses = record.agreement.get("subclasses") or ()
     reliability = evaluation.get("reliability") or {}
+    staged = pick(record.config, "labels", "curriculum", "kind") in ("staged", "paced")
     with style():
         drawn: dict[str, list[Picture | None]] = {
             "agreement": [
@@ -146,7 +149,7 @@ def _pictures(record: Record, classes: list[str]) -> dict[str, list[Picture]]:
             ],
             "stages": [
                 cohort_figures.draw_stages(record.examples, subclasses, classes)
-                if subclasses
+                if subclasses and staged
                 else None
             ],
             "training": [

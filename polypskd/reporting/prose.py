@@ -11,6 +11,30 @@ from polypskd.reporting.cells import DASH, format_estimate, format_number, pick,
 from polypskd.reporting.record import Json, Record, count_patients
 from polypskd.reporting.tables import SPLITS
 
+FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
+WORDS = (
+    (
+        "ECE",
+        "The expected calibration error is the mean gap between how sure the student is and how "
+        "often it is right; 0 is best.",
+    ),
+    (
+        "Temperature scaling",
+        "All logits are divided by one number, fitted on the validation split, so that "
+        "probabilities become less or more sure; the predicted classes stay.",
+    ),
+    (
+        "Equal-mass bins",
+        "The bins of this ECE hold equally many frames each, instead of covering equally wide "
+        "ranges of confidence.",
+    ),
+    (
+        "Label bits",
+        "How many bits a network's answer tells about the subclass of a frame whose class is "
+        "known: 0 means nothing beyond the class.",
+    ),
+)
+
 
 def compare_sizes(evaluation: Json) -> float | None:
     """Divide the student's parameters by the teacher's; None without a teacher.
@@ -79,10 +103,9 @@ def describe_curriculum(config: Json) -> str:
     order = str(rule.get("order") or "easy_to_hard").replace("_", " ")
     match rule.get("kind"):
         case "staged":
-            return (
-                f"Staged curriculum, {order}: a further stage joins every "
-                f"{format_number(rule.get('epochs_per_stage'))} epochs."
-            )
+            step = rule.get("epochs_per_stage")
+            pause = "epoch" if step == 1 else f"{format_number(step)} epochs"
+            return f"Staged curriculum, {order}: a further stage joins every {pause}."
         case "paced":
             return f"Paced curriculum, {order}, {rule.get('pace')} pace."
         case _:
@@ -102,6 +125,7 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
     if known:
         least = min(known, key=lambda name: known[name])
         lines.append(f"The smallest class, {least}, has {known[least]:,} frames in this split.")
+    lines += _doubt_numbers(record, classes)
     notes = [str(note) for note in record.agreement.get("notes") or ()]
     told = any(note.startswith("Patients are unknown") for note in notes)
     if not record.agreement.get("patients_known") and not told:
@@ -118,6 +142,34 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
         "owner says otherwise.",
     ]
     return lines + notes
+
+
+def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
+    """Say which of the numbers are weaker than they look."""
+    evaluation, lines = record.evaluation, []
+    before, after = (
+        point(pick(evaluation, "calibration", when, "ece")) for when in ("before", "after")
+    )
+    if before is not None and after is not None and after > before:
+        lines.append(
+            "Temperature scaling made the calibration worse on this split: the ECE rose from "
+            f"{format_number(before)} to {format_number(after)}."
+        )
+    fitted = int(np.sum(record.examples.split == "val"))
+    if fitted < FEW_FRAMES:
+        lines.append(
+            f"The validation split has {format_number(fitted)} frames only: the temperature and "
+            "the choice of epoch rest on few."
+        )
+    areas = {"of all classes": pick(evaluation, "auroc", "low")}
+    areas |= {f"of {name}": pick(evaluation, "per_class", name, "auroc", "low") for name in classes}
+    chance = [name for name, low in areas.items() if low is not None and low <= 0.5]
+    if chance:
+        lines.append(
+            f"The interval of the AUROC {', '.join(chance)} reaches 0.5: not shown to be better "
+            "than chance; its calibration error then says little."
+        )
+    return lines
 
 
 def describe_methods(record: Record) -> list[str]:

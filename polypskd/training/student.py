@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from polypskd.artifacts import RunLog
 from polypskd.config import ClassWise, OrdinalSKD, SoftVotes
 from polypskd.errors import ConfigError
+from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import Scheme
 from polypskd.labels.soft_targets import (
     lowest_agreement,
@@ -25,7 +26,6 @@ from polypskd.training.loop import fit
 from polypskd.training.losses import class_hardness, effort_weights
 from polypskd.training.material import Material
 from polypskd.training.objectives import History, Labels, build_objective
-from polypskd.training.plan import plan_method
 from polypskd.training.targets import Targets
 
 SMOOTHING = {"linear": 0.0, "piecewise": 0.1, "sigmoid": 4.0}  # strengths where none is given

@@ -227,6 +227,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         "votes.csv: no column 'frame'; did you mean 'Frame'? "
         "its columns are: Frame, annotator, vote",
     ),
+    "a workbook": (b"PK\x03\x04\x14\0", "votes.csv: is an Excel workbook; save it as CSV UTF-8"),
     "ragged": (
         b"frame,annotator,vote\na,A,x\na,B,x,y\n",
         "votes.csv row 3: 4 cells, but the header has 3; put quotes around the separator",
@@ -369,6 +370,12 @@ def test_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert both.splitlines()[1] == f"{tmp_path}/no.csv: file not found; check the path"
 
 
+def test_names_of_our_own_are_not_told_as_columns_of_the_file(tmp_path: Path) -> None:
+    patients = {"kind": "column", "column": "who"}
+    told = fault_of(tmp_path, "frame,subclass,size\na,x,1\nb,y,2\n", SUBCLASS, patients=patients)
+    assert told == "votes.csv: no column 'who'; its columns are: size"
+
+
 def test_drop_faulty_leaves_faulty_frames_out_and_lists_them(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", "b.png", "c.png")
     (tmp_path / "c.png").write_bytes(b"")
@@ -377,8 +384,8 @@ def test_drop_faulty_leaves_faulty_frames_out_and_lists_them(tmp_path: Path) -> 
     cohort = load_text(tmp_path, text, LONG, frames=frames, drop_faulty=True)
     assert cohort.frame_ids.tolist() == ["a.png", "b.png"]
     assert [(e.frame_id, e.reason, e.detail) for e in cohort.exclusions] == [
-        ("c.png", "the file is empty (0 bytes)", ""),
-        ("d", "no image for frame", "d"),
+        ("c.png", "the file is empty (0 bytes)", "c.png"),
+        ("d", "no image for frame", "votes.csv row 6: d"),
     ]
 
 
@@ -386,7 +393,7 @@ def test_a_reason_names_nobody(tmp_path: Path) -> None:
     text = f"{GOOD}c,A,x\na,A,x\n"
     cohort = load_text(tmp_path, text, LONG, drop_faulty=True)
     assert [(e.reason, e.detail) for e in cohort.exclusions] == [
-        ("annotator votes twice on one frame", "A")
+        ("annotator votes twice on one frame", "votes.csv row 6: A")
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from run_folder import CLASSES, make_run
 
 from polypskd.artifacts import read_json, write_json
@@ -120,9 +121,9 @@ def test_no_style_or_figure_loads_anything(made: Path, page: Page) -> None:
 
 def test_the_banner_stands_at_both_ends(page: Page) -> None:
     assert page.text.count(BANNER) == 2
-    assert page.text.removeprefix("colitis-skd: validation report (research use only) ").startswith(
-        BANNER
-    )
+    assert page.text.removeprefix(
+        "colitis-skd: research report of one run (research use only) "
+    ).startswith(BANNER)
     assert page.text.endswith(BANNER)
 
 
@@ -390,6 +391,7 @@ def test_predictions_of_another_cohort_are_refused(run: Path) -> None:
 def test_the_curriculum_is_described_from_the_config(page: Page) -> None:
     for rule, sentence in (
         ({"kind": "staged", "order": "hard_to_easy", "epochs_per_stage": 4}, "every 4 epochs"),
+        ({"kind": "staged", "epochs_per_stage": 1}, "a further stage joins every epoch."),
         ({"kind": "paced", "order": "random", "pace": "root"}, "Paced curriculum, random, root"),
         ({"kind": "none"}, "No curriculum"),
     ):
@@ -400,3 +402,46 @@ def test_the_curriculum_is_described_from_the_config(page: Page) -> None:
 def test_the_report_json_is_plain_json(made: Path) -> None:
     text = (made / "report.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=pytest.fail)
+
+
+DOUBTS = (
+    "Temperature scaling made the calibration worse",
+    "The validation split has",
+    "not shown to be better than chance",
+)
+
+
+def test_sound_numbers_are_not_doubted(run: Path) -> None:
+    path = run / "examples.csv"
+    path.write_text(path.read_text().replace(",train,", ",val,", 50))
+    text = Page(write_report(run, None).read_text(encoding="utf-8")).text
+    assert not [doubt for doubt in DOUBTS if doubt in text]
+
+
+def test_weak_numbers_are_told_as_limitations(run: Path) -> None:
+    evaluation = read_json(run / "evaluation.json")
+    evaluation["calibration"]["after"]["ece"] = {"value": 0.2, "low": 0.1, "high": 0.3}
+    evaluation["auroc"] |= {"low": 0.5}
+    evaluation["per_class"]["serrated"]["auroc"] |= {"low": 0.31}
+    write_json(run / "evaluation.json", evaluation)
+    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+    assert "the ECE rose from 0.131 to 0.200." in page.text
+    fitted = (run / "examples.csv").read_text().count(",val,")
+    assert f"The validation split has {fitted} frames only" in page.text
+    assert "The interval of the AUROC of all classes, of serrated reaches 0.5: " in page.text
+
+
+def test_hard_words_are_explained(page: Page) -> None:
+    words = page.text.partition("The reference standard is")[2]
+    for word in ("ECE", "Temperature scaling", "Label bits", "Equal-mass bins"):
+        assert word in words
+
+
+def test_without_a_curriculum_no_stage_is_drawn(run: Path, page: Page) -> None:
+    assert "stage" in " ".join(image["alt"] for image in page.images)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["labels"]["curriculum"] = {"kind": "none"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    other = Page(write_report(run, None).read_text(encoding="utf-8"))
+    assert "stage" not in " ".join(image["alt"] for image in other.images)
+    assert "No curriculum: all training examples are in use from the first epoch." in other.text

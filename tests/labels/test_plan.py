@@ -4,8 +4,8 @@ from pydantic import TypeAdapter
 
 from polypskd.config import Method, has_teacher
 from polypskd.errors import ConfigError
+from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import Scheme, class_scheme
-from polypskd.training.plan import plan_method
 
 SCHEME = Scheme(
     ("low", "high"),

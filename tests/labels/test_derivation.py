@@ -1,0 +1,35 @@
+import pytest
+
+from polypskd.config import parse_config
+from polypskd.errors import ConfigError
+from polypskd.labels.derivation import derive_labels
+
+
+def configure(method: str, subclasses: dict) -> object:
+    cohort = {"frames": {"kind": "none"}, "votes": {"kind": "long", "path": "v.csv"}}
+    return parse_config(
+        {
+            "name": "x",
+            "cohort": cohort | {"classes": ["low", "high"]},
+            "labels": {"subclasses": subclasses, "resamples": 0},
+            "student": {"method": {"kind": method}},
+        }
+    )
+
+
+VOTES = [[0, 0, 0], [0, 0, 1], [1, 1, 1]] * 12  # class by annotator
+LEVELS = {"kind": "agreement_levels", "levels": {"easy": 0.9, "hard": 0.0}}
+
+
+@pytest.mark.parametrize("rule", [{"kind": "none"}, LEVELS | {"min_size": 1000}])
+def test_skd_without_a_divided_class_is_refused(make_cohort, rule):
+    cohort = make_cohort(VOTES, ("low", "high"))
+    with pytest.raises(ConfigError, match="skd needs a class with more than one subclass"):
+        derive_labels(cohort, configure("skd", rule))
+    for method in ("kd", "none"):
+        derive_labels(cohort, configure(method, rule))
+
+
+def test_one_divided_class_is_enough_for_skd(make_cohort):
+    examples, _ = derive_labels(make_cohort(VOTES, ("low", "high")), configure("skd", LEVELS))
+    assert set(examples.subclass) == {"low/easy", "low/hard", "high/easy"}
