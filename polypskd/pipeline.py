@@ -222,6 +222,7 @@ def evaluate(run: Run) -> bool:
 def report(run: Run) -> bool:
     """Everything → report.html and report.json; return whether anything was done."""
     from polypskd.reporting.html import write_report
+    from polypskd.reporting.record import find_comparison
 
     read = ["config.yaml", *LABELS[:2], *NUMBERS[:3]]
     missing = [name for name in read if not (run.folder / name).exists()]
@@ -231,7 +232,13 @@ def report(run: Run) -> bool:
         )
     optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2]]
     read += [name for name in optional if (run.folder / name).exists()]
-    inputs = fingerprint([(name, file_hash(run.folder / name)) for name in read])
+    beside = find_comparison(run.folder)
+    inputs = fingerprint(
+        [
+            [(name, file_hash(run.folder / name)) for name in read],
+            file_hash(beside) if beside.exists() else None,
+        ]
+    )
     if is_fresh(run.folder, "report", inputs, REPORT):
         return False
     run.log.tell("report", "start")

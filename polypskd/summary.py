@@ -160,6 +160,19 @@ DESCRIBE: dict[str, Callable[[Run], Said]] = {
 }
 
 
+def _tell_bits(information: dict[str, Any]) -> list[str]:
+    """Tell the label bits, if there are subclasses to know."""
+    bits, mutual, soft = (
+        information.get(key) for key in ("label_bits", "mutual_information", "soft_information")
+    )
+    if not information.get("conditional_entropy") or bits is None:
+        return []
+    return [
+        f"Label bits a frame: {bits:.3f} (symmetric channel), {mutual:.3f} (mutual information), "
+        f"{soft:.3f} (soft); 0.4656 in Sajedi & Plataniotis, from another teacher"
+    ]
+
+
 def describe_scores(numbers: dict[str, Any]) -> str:
     """Put macro-F1 and calibration error of student and teacher in a line each."""
 
@@ -175,5 +188,6 @@ def describe_scores(numbers: dict[str, Any]) -> str:
     lines = [f"Student  {tell(numbers)}"]
     if teacher:
         lines.append(f"Teacher  {tell(teacher)}")
+        lines += _tell_bits(numbers["information"])
         lines += [warning] if (warning := warn_of_run(numbers)) else []
     return "\n".join(lines)

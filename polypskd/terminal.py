@@ -42,6 +42,10 @@ def describe_event(event: Event) -> str | None:
             return title
         case "fresh":
             return f"{title}: unchanged, skipped"
+        case "pretrained":
+            return f"{title}: {event['tensors']} of {event['of']} tensors from the given weights"
+        case "borrowed":
+            return f"{title}: taken from another run of the same inputs"
         case "resumed":
             return f"{title}: continued after epoch {event['epoch']}"
         case "epoch":

@@ -7,6 +7,8 @@ from pathlib import Path
 from polypskd.artifacts import write_json, write_text
 from polypskd.reporting import tables
 from polypskd.reporting.cells import DASH, Table, pick
+from polypskd.reporting.comparison_prose import list_findings as list_differences
+from polypskd.reporting.comparison_tables import tabulate_comparison
 from polypskd.reporting.figures import Picture, style
 from polypskd.reporting.gallery import find_mistakes
 from polypskd.reporting.prose import (
@@ -66,6 +68,7 @@ def summarize(record: Record) -> Json:
         },
         "evaluation": record.evaluation,
         "agreement": record.agreement,
+        "comparison": record.comparison,
         "provenance": record.provenance,
     }
 
@@ -101,6 +104,7 @@ def render(record: Record, frames_root: Path | None) -> str:
         methods=describe_methods(record),
         words=WORDS,
         level=name_levels(record),
+        findings=list_differences(record.comparison) if record.comparison else [],
         tables=_tables(record, classes),
         pictures=_pictures(record, classes),
         mistakes=mistakes,
@@ -127,6 +131,13 @@ def _tables(record: Record, classes: list[str]) -> dict[str, Table]:
         "settings": tables.tabulate_settings(record),
         "provenance": tables.tabulate_provenance(record),
     }
+    if record.comparison is not None:
+        compared = tabulate_comparison(record.comparison)
+        made |= {
+            f"comparison-{key}": table
+            for key, table in compared.items()
+            if key == "methods" or key.startswith("differences")
+        }
     if len(made["pairs"].rows) > MAX_PAIRS:
         del made["pairs"]
     return {key: table for key, table in made.items() if table.rows}

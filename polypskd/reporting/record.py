@@ -46,7 +46,12 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything the report is made from; `exclusions` counts frames by reason."""
+    """Everything the report is made from.
+
+    Args:
+        exclusions: frames left out, counted by reason.
+        comparison: comparison.json of the comparison that the run belongs to, if it does.
+    """
 
     config: Json
     provenance: Json
@@ -56,6 +61,7 @@ class Record:
     predictions: Predictions
     histories: dict[str, list[Json]]
     exclusions: dict[str, int]
+    comparison: Json | None = None
 
 
 LEVELS = {
@@ -63,6 +69,10 @@ LEVELS = {
     "vote_count": "number of votes",
     "known": "known subclass",
     "none": "class",
+    "vote_pattern": "vote pattern",
+    "vote_clusters": "cluster of votes",
+    "annotator_confusion": "level of certainty",
+    "random": "shuffled level",
 }
 
 
@@ -91,7 +101,13 @@ def read_record(run: Path) -> Record:
             if (run / f"{who}_history.json").exists()
         },
         exclusions=_read_exclusions(run / "excluded.csv"),
+        comparison=_read_mapping(beside) if (beside := find_comparison(run)).exists() else None,
     )
+
+
+def find_comparison(run: Path) -> Path:
+    """Tell where comparison.json is, if a run is one of a comparison: two folders up."""
+    return run.resolve().parent.parent / "comparison.json"
 
 
 def number_annotators(agreement: Json) -> Json:
