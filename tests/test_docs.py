@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from polypskd.comparison.variants import build_variant
 from polypskd.config import Config, parse_config
 from polypskd.labels.curriculum import check_curriculum
 
@@ -20,6 +21,8 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "annotations/R
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 SCHEMA = Config.model_json_schema()
 NOT_BOUNDS = {"default", "minLength"}
+# Places that take the kinds of a union described elsewhere; their rows refer to it.
+REPEATS = {"labels.levels_by": "labels.subclasses", "labels.subclasses.of": "labels.subclasses"}
 KEYS, KINDS = ["key", "default", "allowed", "what it does"], ["kind", "choose it when"]
 CODE = re.compile(r"`([^`]+)`")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -64,15 +67,17 @@ def walk(sections: dict, path: str = ""):
     for kind, section in sections.items():
         for key, schema in section["properties"].items():
             if key != "kind":
+                place = f"{path}.{key}".lstrip(".")
                 yield Field(path, kind, key, schema, key in section.get("required", []))
-                yield from walk(variants(schema), f"{path}.{key}".lstrip("."))
+                yield from walk({} if place in REPEATS else variants(schema), place)
 
 
 def unions(sections: dict, path: str = ""):
     """Give the path of each union and its kinds."""
     for section in sections.values():
         for key, schema in section["properties"].items():
-            below, place = variants(schema), f"{path}.{key}".lstrip(".")
+            place = f"{path}.{key}".lstrip(".")
+            below = {} if place in REPEATS else variants(schema)
             if "" not in below and below:
                 yield place, set(below)
             yield from unions(below, place)
@@ -169,6 +174,14 @@ def test_every_key_and_every_kind_of_the_schema_stands_in_backticks():
     assert words - {"kind"} <= set(CODE.findall(FENCE.sub("", PAGE)))
 
 
+@pytest.mark.parametrize(("place", "told"), REPEATS.items())
+def test_a_union_that_is_not_told_again_is_part_of_the_one_its_row_refers_to(place, told):
+    (field,) = (field for field in FIELDS if f"{field.path}.{field.key}" == place)
+    (whole,) = (field for field in FIELDS if f"{field.path}.{field.key}" == told)
+    assert variants(field.schema).items() <= variants(whole.schema).items()
+    assert f"`{told}`" in ROWS[field[:3]][2]
+
+
 @pytest.mark.parametrize("field", FIELDS, ids=name_of)
 def test_the_default_of_a_row_is_the_schemas(field):
     shown = ROWS[field[:3]][1]
@@ -202,7 +215,7 @@ def test_the_allowed_values_of_a_row_name_every_choice_and_every_bound(field):
     parts = [schema, *([inner] if isinstance(inner, dict) else [])]
     told = [value for part in parts for name, value in part.items() if name not in NOT_BOUNDS]
     bounds = {float(value) for value in told if type(value) in {int, float}}
-    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", allowed)}
+    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", allowed)}
     assert bounds <= numbers
     if schema.keys() & {"exclusiveMinimum", "exclusiveMaximum"}:
         assert "above" in allowed or "exclusive" in allowed
@@ -213,7 +226,9 @@ BLOCKS = [text for language, text in FENCE.findall(PAGE) if language == "yaml"]
 
 @pytest.mark.parametrize("text", BLOCKS, ids=range(len(BLOCKS)))
 def test_every_yaml_of_the_page_is_valid(text):
-    parse_config(merge(minimal(), yaml.safe_load(text)))
+    config = parse_config(merge(minimal(), yaml.safe_load(text)))
+    for name in config.comparison.variants:
+        assert build_variant(config, name, 18).training_seed == 18
 
 
 def test_every_kind_but_the_networks_is_shown_by_an_example():
