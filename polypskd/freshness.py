@@ -1,17 +1,11 @@
-"""What a step's files depend on, whether they still hold, and what runs share.
-
-A run of a comparison borrows teachers and targets that another has made from the same inputs, and
-lends its own; they are links, so that a teacher lies on disk once.
-"""
+"""What the files of teacher and student depend on, and whether they still hold."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from polypskd.artifacts import file_hash, fingerprint, is_fresh, write_stamp
+from polypskd.artifacts import file_hash, fingerprint, is_fresh
 from polypskd.config import LELP
 from polypskd.errors import ArtifactError
 from polypskd.labels.plan import plan_method
@@ -67,38 +61,3 @@ def student_inputs(run: Run, material: Material) -> str:
     taught = plan_method(run.config.student.method, material.scheme).teacher is not None
     key = targets_key(run, material) if taught else material.fingerprint()
     return fingerprint([key, fingerprint_network(run.config.student)])
-
-
-def borrow(run: Run, step: str, inputs: str, outputs: Sequence[str]) -> bool:
-    """Take a step's files from those that runs share; return whether they were there."""
-    folder = _shelf(run, step, inputs)
-    if folder is None or not is_fresh(folder, step, inputs, outputs):
-        return False
-    for name in outputs:
-        _link(folder / name, run.folder / name)
-    write_stamp(run.folder, step, inputs, outputs)
-    run.log.tell(step, "borrowed")
-    return True
-
-
-def lend(run: Run, step: str, inputs: str, outputs: Sequence[str]) -> None:
-    """Leave a step's files for other runs."""
-    folder = _shelf(run, step, inputs)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in outputs:
-            _link(run.folder / name, folder / name)
-        write_stamp(folder, step, inputs, outputs)
-
-
-def _shelf(run: Run, step: str, inputs: str) -> Path | None:
-    return None if run.shared is None else run.shared / f"{step}-{inputs[:24]}"
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link, or copy where the file system has no links; never write through an older link."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

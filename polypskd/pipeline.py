@@ -30,6 +30,7 @@ from polypskd.cohort.location import (
 from polypskd.config import Config, has_teacher
 from polypskd.errors import ArtifactError, OutputError
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
+from polypskd.sharing import borrow, lend
 
 if TYPE_CHECKING:
     from polypskd.cohort.table import Cohort
@@ -68,10 +69,11 @@ def derive(run: Run) -> bool:
     from polypskd.labels.derivation import derive_labels
 
     config = run.config
-    located = locate_cohort(config.cohort, seed=config.seed, folder=run.folder / "cohort")
+    located = locate_cohort(config.cohort, seed=config.seed, folder=run.cohort)
+    drawn = config.labels.subclasses.kind == "random"
     inputs = fingerprint(
         [
-            config.seed,
+            [config.seed, config.fit_seed if drawn else None],
             config.cohort.model_dump(mode="json"),
             config.labels.model_dump(mode="json"),
             list_inputs(located),
@@ -79,6 +81,8 @@ def derive(run: Run) -> bool:
     )
     if is_fresh(run.folder, "derive", inputs, LABELS):
         return False
+    if not (run.folder / LABELS[0]).exists() and borrow(run, "derive", inputs, LABELS):
+        return True
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
@@ -87,6 +91,7 @@ def derive(run: Run) -> bool:
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
     write_stamp(run.folder, "derive", inputs, LABELS)
+    lend(run, "derive", inputs, LABELS)
     run.log.tell("derive", "done", frames=len(examples), subclasses=len(described["subclasses"]))
     return True
 
@@ -109,15 +114,15 @@ def teach(run: Run) -> bool:
     if is_fresh(run.folder, "teach", answers, TEACHER):
         return False
     ready = is_fresh(run.folder, "teacher", inputs, TEACHER[:2])
-    if not ready and not freshness.borrow(run, "teacher", inputs, TEACHER[:2]):
+    if not ready and not borrow(run, "teacher", inputs, TEACHER[:2]):
         log.tell("teacher", "start", epochs=run.config.teacher.fit.epochs)
         with log.timed("teacher"):
             network, history = train_teacher(material, taught, key=inputs, log=log)
         write_network(weights, network, describe_network(run.config, taught, "teacher"))
         write_json(run.folder / TEACHER[1], history)
         write_stamp(run.folder, "teacher", inputs, TEACHER[:2])
-        freshness.lend(run, "teacher", inputs, TEACHER[:2])
-    if not freshness.borrow(run, "teach", answers, TEACHER):
+        lend(run, "teacher", inputs, TEACHER[:2])
+    if not borrow(run, "teach", answers, TEACHER):
         log.tell("targets", "start")
         key = freshness.targets_key(run, material)
         with log.timed("targets"):
@@ -125,7 +130,7 @@ def teach(run: Run) -> bool:
             targets = cache_targets(teacher, material, taught, key=key, log=log)
         write_targets(run.folder / TEACHER[2], targets)
         write_stamp(run.folder, "teach", answers, TEACHER)
-        freshness.lend(run, "teach", answers, TEACHER)
+        lend(run, "teach", answers, TEACHER)
     for checkpoint in (run.folder / ".steps").glob("teacher*.pt"):
         checkpoint.unlink()
     log.tell("targets", "done")
@@ -242,7 +247,7 @@ def report(run: Run) -> bool:
     if is_fresh(run.folder, "report", inputs, REPORT):
         return False
     run.log.tell("report", "start")
-    write_report(run.folder, locate_frames(run.config.cohort, run.folder / "cohort"))
+    write_report(run.folder, locate_frames(run.config.cohort, run.cohort))
     write_stamp(run.folder, "report", inputs, REPORT)
     run.log.tell("report", "done")
     return True
@@ -306,7 +311,7 @@ def _open_material(run: Run) -> Material:
     from polypskd.training.material import Places, open_material
 
     places = Places(
-        frames=locate_frames(run.config.cohort, run.folder / "cohort"),
+        frames=locate_frames(run.config.cohort, run.cohort),
         run=run.folder,
         pixels=(run.shared or run.folder / ".steps") / "pixels",
     )

@@ -41,6 +41,11 @@ class Run:
     overwrite: bool = False
     shared: Path | None = None
 
+    @property
+    def cohort(self) -> Path:
+        """Folder of a synthetic cohort."""
+        return (self.shared or self.folder) / "cohort"
+
 
 def open_run(
     config: Config,
@@ -88,7 +93,13 @@ def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = N
     path = folder / "config.yaml"
     if not path.exists():
         raise ArtifactError(f"{folder}: not a run folder (no config.yaml); give one under runs/")
-    return Run(folder, read_config(path), RunLog(folder / "log.jsonl", listen))
+    shared = folder.resolve().parent.parent / "shared"
+    return Run(
+        folder,
+        read_config(path),
+        RunLog(folder / "log.jsonl", listen),
+        shared=shared if shared.is_dir() else None,
+    )
 
 
 def _has_results(folder: Path) -> bool:

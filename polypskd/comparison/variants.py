@@ -65,6 +65,12 @@ def build_variant(config: Config, method: str, seed: int) -> Config:
     else:
         raise ConfigError(f"--methods {method}: not known; use {', '.join(name_methods(config))}")
     raw = config.model_dump(mode="json")
+    for key in ("seed", "cohort"):
+        if any(setting.split("=")[0].split(".")[0] == key for setting in overrides):
+            raise ConfigError(
+                f"comparison.variants.{method}: may not change {key}: all methods of a comparison "
+                "are judged on the same frames"
+            )
     # All methods of a comparison are judged on the same frames, whatever their subclasses.
     raw["labels"]["levels_by"] = raw["labels"]["levels_by"] or raw["labels"]["subclasses"]
     return parse_config(raw, (*overrides, f"training_seed={seed}"), where=f"compare, {method}")

@@ -27,6 +27,7 @@ from polypskd.config.cohort import (
     WideVotes,
 )
 from polypskd.config.experiment import (
+    ORDERED,
     Comparison,
     Config,
     EvaluationConfig,
@@ -95,6 +96,7 @@ __all__ = [
     "DKD",
     "LELP",
     "NKD",
+    "ORDERED",
     "AgreementLevels",
     "Alpha",
     "AnnotatorConfusion",

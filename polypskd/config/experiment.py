@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from polypskd.config.cohort import CohortConfig
 from polypskd.config.labels import Labels
 from polypskd.config.networks import Augment
 from polypskd.config.section import Name, Section
 from polypskd.config.training import Student, Teacher
+
+ORDERED = ("agreement_levels", "vote_count")  # rules whose levels fall in agreement
 
 
 class EvaluationConfig(Section):
@@ -34,7 +36,7 @@ class Config(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 17
-    training_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None  # of weights and order alone
+    training_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None  # see fit_seed
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     cohort: CohortConfig
     labels: Labels = Labels()
@@ -44,9 +46,27 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     comparison: Comparison = Comparison()
 
+    @model_validator(mode="after")
+    def _usable(self) -> Config:
+        kind = self.student.method.kind
+        if kind == "lelp" and self.teacher.ensemble > 1:
+            raise ValueError("lelp reads the last layer of one teacher; set teacher.ensemble to 1")
+        if kind == "ordinal_skd" and self.labels.subclasses.kind not in ORDERED:
+            raise ValueError(
+                "ordinal_skd needs levels of agreement; set labels.subclasses to "
+                "agreement_levels or vote_count"
+            )
+        form = getattr(self.student.method, "form", "linear")
+        if form != "linear" and len(self.cohort.classes) != 2:
+            raise ValueError(
+                f"soft_votes: {form} is defined for two classes, not {len(self.cohort.classes)}; "
+                "use form: linear"
+            )
+        return self
+
     @property
     def fit_seed(self) -> int:
-        """Give the seed of initial weights and of the order of examples.
+        """Give the seed of initial weights, the order of examples, and the random control.
 
         `seed` alone draws the split and the views, so that runs of several training seeds share
         them.

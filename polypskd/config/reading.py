@@ -124,6 +124,8 @@ def _drop_keys_of_old_kind(
     """Take out keys that belonged to a kind replaced by --set, so that shared ones are kept."""
     dropped = False
     for item in error.errors():
+        if not item["loc"]:  # of the page as a whole
+            continue
         *place, last = item["loc"]
         for section in replaced:
             parents = section.split(".")
@@ -145,7 +147,8 @@ def _tell(where: str, raw: dict[str, Any], item: Any) -> str:
     message = item["msg"].removeprefix("Value error, ")
     value = item.get("input")
     shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
-    return f"{where}: {keys}{shown}: {message}"
+    place = f"{keys}{shown}: " if keys else ""
+    return f"{where}: {place}{message}"
 
 
 def _find_place(raw: dict[str, Any], loc: tuple[Any, ...]) -> tuple[str, str]:

@@ -46,12 +46,13 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
         config.cohort.split, cohort, consensus.consensus, config.seed, levels=spread
     )
     train, val = split == "train", split == "val"
-    seeds = {"seed": config.fit_seed, "val": val}
-    labels = derive_subclasses(rule, cohort, consensus, train, **seeds)
+    # Only the random control is drawn anew with each training seed: it stands for all divisions.
+    seed = config.fit_seed if rule.kind == "random" else config.seed
+    labels = derive_subclasses(rule, cohort, consensus, train, val=val, seed=seed)
     levels = (
         labels.level
         if leveling == rule
-        else derive_subclasses(leveling, cohort, consensus, train, **seeds).level
+        else derive_subclasses(leveling, cohort, consensus, train, val=val, seed=config.seed).level
     )
     stage = np.zeros(len(cohort), dtype=np.int64)
     stage[train] = derive_stages(curriculum, levels[train], config.seed)

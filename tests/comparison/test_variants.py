@@ -88,3 +88,39 @@ def test_what_cannot_be_compared_is_refused_before_training(methods, seeds, told
 def test_subclasses_to_shuffle_are_needed():
     with pytest.raises(ConfigError, match="no subclasses to shuffle"):
         check_comparison(page(labels={}), ["none", "random_subclasses"], 2)
+
+
+@pytest.mark.parametrize("setting", ["seed=3", "cohort.split.val=0.3"])
+def test_a_variant_may_not_change_what_it_is_judged_on(setting):
+    config = page(comparison={"variants": {"other": [setting]}})
+    with pytest.raises(ConfigError, match="judged on the same frames"):
+        build_variant(config, "other", 0)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        (
+            {"student": {"method": {"kind": "lelp"}}, "teacher": {"ensemble": 2}},
+            "last layer of one teacher",
+        ),
+        (
+            {"student": {"method": {"kind": "ordinal_skd"}}, "labels": {}},
+            "ordinal_skd needs levels of agreement",
+        ),
+        (
+            {
+                "student": {"method": {"kind": "soft_votes", "form": "sigmoid"}},
+                "cohort": {
+                    "frames": {"kind": "none"},
+                    "votes": {"kind": "counts", "path": "v.csv", "prefix": "votes_"},
+                    "classes": ["low", "middle", "high"],
+                },
+            },
+            "use form: linear",
+        ),
+    ],
+)
+def test_a_page_whose_method_cannot_use_it_is_refused_when_it_is_read(sections, told):
+    with pytest.raises(ConfigError, match=told):
+        page(**sections)
