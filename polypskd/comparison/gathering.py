@@ -78,7 +78,7 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
         "n_test_frames": len(first.frames),
         "n_test_patients": len(np.unique(first.patients)) if described["patients_known"] else None,
         "classes": list(config.cohort.classes),
-        "levels": list(dict.fromkeys(levels)) if levels is not None else [],
+        "levels": [] if levels is None else levels.order,
         "methods": {},
         "guards": [],
         "research_use_only": True,
@@ -110,7 +110,15 @@ def _read_answers(folder: Path, classes: Sequence[str]) -> _Answers:
     )
 
 
-def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> Words | None:
+@dataclass(frozen=True)
+class _Levels:
+    """The level's name of each test frame, and the names from the easiest to the hardest."""
+
+    names: Words
+    order: list[str]
+
+
+def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> _Levels | None:
     """Name the level of each test frame by the page's own subclasses."""
     rule = config.labels.subclasses
     for outcome in done:
@@ -122,7 +130,10 @@ def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> Word
                     examples.frame_id, examples.subclass, examples.consensus, strict=True
                 )
             }
-            return np.array([names[str(frame)] for frame in frames])
+            by_level = np.argsort(examples.level, kind="stable")
+            order = dict.fromkeys(names[str(frame)] for frame in examples.frame_id[by_level])
+            own = np.array([names[str(frame)] for frame in frames])
+            return _Levels(own, [name for name in order if name in own])
     return None
 
 
@@ -157,7 +168,7 @@ class _Costs:
 def _gather_method(
     mine: Sequence[Outcome],
     answers: dict[tuple[str, int], _Answers],
-    levels: Words | None,
+    levels: _Levels | None,
     seconds: _Costs,
 ) -> dict[str, Any]:
     runs = []
@@ -209,13 +220,13 @@ def _label_bits(numbers: dict[str, Any]) -> float | None:
     return bits
 
 
-def _score_levels(answers: _Answers, levels: Words | None) -> dict[str, dict[str, float | None]]:
+def _score_levels(answers: _Answers, levels: _Levels | None) -> dict[str, dict[str, float | None]]:
     if levels is None:
         return {}
     scores = {}
     count = answers.probabilities.shape[1]
-    for level in dict.fromkeys(levels):
-        here = levels == level
+    for level in levels.order:
+        here = levels.names == level
         table = confusion_matrix(answers.labels[here], answers.predicted[here], count)
         mixed = len(np.unique(answers.labels[here])) > 1
         scores[str(level)] = {
