@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from results import record
 from torch import nn
 
-from polypskd.artifacts import RunLog
+from polypskd.artifacts import RunLog, fingerprint
 from polypskd.config import Config, Method, parse_config
 from polypskd.data.store import PixelStore
 from polypskd.labels.examples import Examples
@@ -136,6 +136,7 @@ class Trial:
             if plan.teacher is not None:
                 key = fingerprint_teacher(material, plan.teacher)
                 if key not in self.teachers:
+                    torch.manual_seed(seed)
                     network = self.build_teacher(len(plan.teacher.subclasses))
                     self.teachers[key], _ = train_teacher(
                         material, plan.teacher, key=key, log=log, network=network
@@ -146,6 +147,7 @@ class Trial:
                 targets = cache_targets(
                     self.teachers[key], material, plan.teacher, key=key, log=log
                 )
+            torch.manual_seed(seed)  # all students of a seed start alike, whatever came before
             student, _ = train_student(
                 material,
                 targets,
@@ -203,16 +205,17 @@ class Study:
 
     def run(self, methods: dict[str, dict], seeds: int, published: dict, schedule: str) -> None:
         """Train and test all, and write a line a method and a line a teacher."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Other settings are another study: its answers lie apart.
+        folder = self.folder / fingerprint([methods, self.sections, schedule])[:12]
+        folder.mkdir(parents=True, exist_ok=True)
         labels = self.data.subclass[self.data.split == "test"] // 5
         answers: dict[str, list] = {name: [] for name in methods}
         start = time.perf_counter()
         for seed in range(seeds):
-            trial = Trial(self.data, self.builders, self.sections, self.folder, self.title)
+            trial = Trial(self.data, self.builders, self.sections, folder, self.title)
             for name, method in methods.items():
-                done = self.folder / f"{name}-{seed}.npz"
+                done = folder / f"{name}-{seed}.npz"
                 if not done.exists():
-                    torch.manual_seed(seed)
                     begun = time.perf_counter()
                     said = trial.run(method, seed)
                     taught = trial.errors.pop(f"teacher of {method['kind']}", np.nan)
