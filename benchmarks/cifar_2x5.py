@@ -126,11 +126,8 @@ def main() -> None:
         {"augment": MILD, "teacher": teacher, "student": student, "views": 16},
         folder,
     )
-    whole = (options.frames, taught, learnt) == (5000, 164, 256)
-    schedule = (
-        "64,000 and 100,000 steps" if whole else f"shortened: {options.frames} frames a class"
-    )
-    schedule += f", {taught} and {learnt} epochs"
+    steps = [-(-options.frames * 9 // 128) * epochs for epochs in options.epochs]  # a tenth is held
+    schedule = f"{steps[0]:,} and {steps[1]:,} steps (published: 64,000 and 100,000)"
     methods = {name: METHODS[name] for name in options.methods.split(",")}
     study.run(methods, options.seeds, PUBLISHED, schedule)
 

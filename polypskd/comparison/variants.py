@@ -10,25 +10,31 @@ from polypskd.errors import ConfigError
 
 FAMILY = ("kd", "skd", "subclass_distillation", "class_wise", "ordinal_skd")
 KINDS = ("none", *FAMILY, "soft_votes", "lelp", "dkd", "dist", "nkd", "logit_std")
-PRESETS: dict[str, tuple[str, ...]] = {
-    "none_subclass": ("student.method={kind: none, outputs: subclass}",),
-    "none_smoothing": ("student.method={kind: none, smoothing: 0.1}",),
-    "kd_subclass_teacher": ("student.method={kind: kd, teacher: subclass}",),
-    "skd_subclass_term": ("student.method={kind: skd, hard_term: subclass}",),
-    "class_wise_subclass": ("student.method={kind: class_wise, over: subclass}",),
-    "dkd_subclass": ("student.method={kind: dkd, over: subclass}",),
-    "dist_subclass": ("student.method={kind: dist, over: subclass}",),
-    "nkd_subclass": ("student.method={kind: nkd, over: subclass}",),
-    "logit_std_subclass": ("student.method={kind: logit_std, over: subclass}",),
-    "anti_curriculum": ("labels.curriculum.order=hard_to_easy",),
-    "random_curriculum": ("labels.curriculum.order=random",),
-    "no_curriculum": ("labels.curriculum={kind: none}",),
+# A control is a method of the page with one thing changed.
+CONTROLS: dict[str, tuple[str, dict[str, object]]] = {
+    "none_subclass": ("none", {"outputs": "subclass"}),
+    "none_smoothing": ("none", {"smoothing": 0.1}),
+    "kd_subclass_teacher": ("kd", {"teacher": "subclass"}),
+    "skd_subclass_term": ("skd", {"hard_term": "subclass"}),
+    "class_wise_subclass": ("class_wise", {"over": "subclass"}),
+    "dkd_subclass": ("dkd", {"over": "subclass"}),
+    "dist_subclass": ("dist", {"over": "subclass"}),
+    "nkd_subclass": ("nkd", {"over": "subclass"}),
+    "logit_std_subclass": ("logit_std", {"over": "subclass"}),
 }
+ORDERS = {
+    "anti_curriculum": "labels.curriculum.order=hard_to_easy",
+    "random_curriculum": "labels.curriculum.order=random",
+    "no_curriculum": "labels.curriculum={kind: none}",
+}
+REFERENCES = ("none", "kd", "random_subclasses")
+# What all methods of a comparison share: the frames on which they are judged, and their pairing.
+SHARED = ("seed", "training_seed", "cohort", "labels.levels_by")
 
 
 def name_methods(config: Config) -> list[str]:
     """List what `compare` knows by name: kinds, controls, and the config's own variants."""
-    return [*KINDS, *PRESETS, "random_subclasses", *config.comparison.variants]
+    return [*KINDS, *CONTROLS, *ORDERS, "random_subclasses", *config.comparison.variants]
 
 
 def build_variant(config: Config, method: str, seed: int) -> Config:
@@ -48,10 +54,14 @@ def build_variant(config: Config, method: str, seed: int) -> Config:
     own = config.comparison.variants
     if method in own:
         overrides = own[method]
-    elif method in PRESETS:
-        overrides = PRESETS[method]
-        if "curriculum.order" in overrides[0] and config.labels.curriculum.kind == "none":
-            raise ConfigError(f"{method}: the config has no curriculum to reverse; set one")
+        _refuse_shared(method, overrides)
+    elif method in CONTROLS:
+        kind, changed = CONTROLS[method]
+        overrides = _of_kind(config, kind, changed)
+    elif method in ORDERS:
+        overrides = (ORDERS[method],)
+        if config.labels.curriculum.kind == "none":
+            raise ConfigError(f"{method}: the config has no curriculum to change; set one")
     elif method == "random_subclasses":
         rule = config.labels.subclasses.model_dump(mode="json")
         if rule["kind"] in {"none", "random"}:
@@ -65,24 +75,30 @@ def build_variant(config: Config, method: str, seed: int) -> Config:
     else:
         raise ConfigError(f"--methods {method}: not known; use {', '.join(name_methods(config))}")
     raw = config.model_dump(mode="json")
-    for key in ("seed", "cohort"):
-        if any(setting.split("=")[0].split(".")[0] == key for setting in overrides):
-            raise ConfigError(
-                f"comparison.variants.{method}: may not change {key}: all methods of a comparison "
-                "are judged on the same frames"
-            )
     # All methods of a comparison are judged on the same frames, whatever their subclasses.
-    raw["labels"]["levels_by"] = raw["labels"]["levels_by"] or raw["labels"]["subclasses"]
+    raw["labels"]["levels_by"] = config.labels.leveling.model_dump(mode="json")
     return parse_config(raw, (*overrides, f"training_seed={seed}"), where=f"compare, {method}")
 
 
-def _of_kind(config: Config, kind: str) -> tuple[str, ...]:
+def _of_kind(
+    config: Config, kind: str, changed: dict[str, object] | None = None
+) -> tuple[str, ...]:
     given = config.student.method.model_dump(mode="json")
-    if given["kind"] == kind:
-        return (f"student.method={json.dumps(given)}",)
-    kept = {key: given[key] for key in ("temperature", "alpha") if key in given}
-    section = {"kind": kind} | (kept if kind in FAMILY and len(kept) == 2 else {})
-    return (f"student.method={json.dumps(section)}",)
+    section = given if given["kind"] == kind else {"kind": kind}
+    if given["kind"] in FAMILY and kind in FAMILY:
+        section |= {key: given[key] for key in ("temperature", "alpha")}
+    return (f"student.method={json.dumps(section | (changed or {}))}",)
+
+
+def _refuse_shared(method: str, overrides: Sequence[str]) -> None:
+    for setting in overrides:
+        key = setting.partition("=")[0]
+        for shared in SHARED:
+            if key == shared or key.startswith(f"{shared}."):
+                raise ConfigError(
+                    f"comparison.variants.{method}: may not change {key}: all methods of a "
+                    "comparison are judged on the same frames"
+                )
 
 
 def check_comparison(config: Config, methods: Sequence[str], seeds: int) -> None:
@@ -95,5 +111,7 @@ def check_comparison(config: Config, methods: Sequence[str], seeds: int) -> None
         raise ConfigError(f"--seeds {seeds}: two seeds at least, or no spread can be told; use 3")
     if len(set(methods)) < 2:
         raise ConfigError("--methods: name two different methods at least, e.g. none,kd,skd")
+    if not set(methods) & set(REFERENCES):
+        raise ConfigError(f"--methods: name one to compare with: {', '.join(REFERENCES)}")
     for method in methods:
         build_variant(config, method, 0)

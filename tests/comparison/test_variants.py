@@ -1,8 +1,9 @@
 import pytest
 
 from polypskd.comparison.variants import (
+    CONTROLS,
     KINDS,
-    PRESETS,
+    ORDERS,
     build_variant,
     check_comparison,
     name_methods,
@@ -30,7 +31,7 @@ def page(**more: object) -> Config:
     )
 
 
-@pytest.mark.parametrize("method", [*KINDS, *PRESETS, "random_subclasses"])
+@pytest.mark.parametrize("method", [*KINDS, *CONTROLS, *ORDERS, "random_subclasses"])
 def test_every_name_builds_a_page_of_the_same_cohort(method):
     config = page()
     built = build_variant(config, method, 5)
@@ -41,7 +42,13 @@ def test_every_name_builds_a_page_of_the_same_cohort(method):
     assert built.labels.leveling == config.labels.subclasses
 
 
-@pytest.mark.parametrize("method", ["kd", "subclass_distillation", "class_wise", "ordinal_skd"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("kd", "subclass_distillation", "class_wise", "ordinal_skd"),
+        *("kd_subclass_teacher", "skd_subclass_term", "class_wise_subclass"),
+    ],
+)
 def test_temperature_and_alpha_go_over_to_methods_that_mean_the_same_by_them(method):
     built = build_variant(page(), method, 0).student.method
     assert (built.temperature, built.alpha) == (3, 0.7)
@@ -77,6 +84,7 @@ def test_curriculum_controls_need_a_curriculum():
         (["none", "kd"], 1, "two seeds at least"),
         (["none"], 3, "two different methods"),
         (["none", "none"], 3, "two different methods"),
+        (["skd", "lelp"], 3, "name one to compare with: none, kd"),
         (["none", "magic"], 3, "magic: not known; use none, kd, skd"),
     ],
 )
@@ -90,7 +98,10 @@ def test_subclasses_to_shuffle_are_needed():
         check_comparison(page(labels={}), ["none", "random_subclasses"], 2)
 
 
-@pytest.mark.parametrize("setting", ["seed=3", "cohort.split.val=0.3"])
+@pytest.mark.parametrize(
+    "setting",
+    ["seed=3", "cohort.split.val=0.3", "training_seed=1", "labels.levels_by={kind: vote_count}"],
+)
 def test_a_variant_may_not_change_what_it_is_judged_on(setting):
     config = page(comparison={"variants": {"other": [setting]}})
     with pytest.raises(ConfigError, match="judged on the same frames"):
@@ -124,3 +135,10 @@ def test_a_variant_may_not_change_what_it_is_judged_on(setting):
 def test_a_page_whose_method_cannot_use_it_is_refused_when_it_is_read(sections, told):
     with pytest.raises(ConfigError, match=told):
         page(**sections)
+
+
+def test_levels_of_a_page_of_shuffled_subclasses_are_those_that_were_shuffled():
+    rule = {"kind": "agreement_levels", "levels": {"easy": 0.8, "hard": 0.0}}
+    config = page(labels={"subclasses": {"kind": "random", "of": rule}})
+    for method in ("none", "skd"):
+        assert build_variant(config, method, 3).labels.leveling.kind == "agreement_levels"
