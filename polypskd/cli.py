@@ -176,6 +176,7 @@ def compare(
     out: OutOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train methods over seeds and tell which differ."""
     from polypskd.artifacts import lock_run
@@ -191,7 +192,7 @@ def compare(
     check_comparison(page, names, seeds)
     folder = out or Path("runs") / f"{page.name}-comparison"
     with lock_run(folder), show_progress(quiet) as listen:
-        outcomes = run_comparison(page, names, seeds, folder, listen)
+        outcomes = run_comparison(page, names, seeds, folder, listen, overwrite=overwrite)
         record = gather_comparison(page, outcomes)
         write_comparison(folder, record)
     _say(*describe_comparison(record, folder), as_json)

@@ -60,4 +60,4 @@ def student_inputs(run: Run, material: Material) -> str:
     """Fingerprint what the student's weights depend on."""
     taught = plan_method(run.config.student.method, material.scheme).teacher is not None
     key = targets_key(run, material) if taught else material.fingerprint()
-    return fingerprint([key, fingerprint_network(run.config.student)])
+    return fingerprint([key, fingerprint_network(run.config.student), material.fingerprint_votes()])

@@ -28,6 +28,7 @@ from polypskd.cohort.location import (
     write_exclusions,
 )
 from polypskd.config import Config, has_teacher
+from polypskd.costs import read_costs
 from polypskd.errors import ArtifactError, OutputError
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 from polypskd.sharing import borrow, lend
@@ -116,12 +117,12 @@ def teach(run: Run) -> bool:
     ready = is_fresh(run.folder, "teacher", inputs, TEACHER[:2])
     if not ready and not borrow(run, "teacher", inputs, TEACHER[:2]):
         log.tell("teacher", "start", epochs=run.config.teacher.fit.epochs)
-        with log.timed("teacher"):
-            network, history = train_teacher(material, taught, key=inputs, log=log)
+        network, history = train_teacher(material, taught, key=inputs, log=log)
         write_network(weights, network, describe_network(run.config, taught, "teacher"))
         write_json(run.folder / TEACHER[1], history)
         write_stamp(run.folder, "teacher", inputs, TEACHER[:2])
-        lend(run, "teacher", inputs, TEACHER[:2])
+        paid = {"teacher": read_costs(run.folder / "log.jsonl")["teacher"]}
+        lend(run, "teacher", inputs, TEACHER[:2], paid)
     if not borrow(run, "teach", answers, TEACHER):
         log.tell("targets", "start")
         key = freshness.targets_key(run, material)
@@ -130,7 +131,8 @@ def teach(run: Run) -> bool:
             targets = cache_targets(teacher, material, taught, key=key, log=log)
         write_targets(run.folder / TEACHER[2], targets)
         write_stamp(run.folder, "teach", answers, TEACHER)
-        lend(run, "teach", answers, TEACHER)
+        paid = {"targets": read_costs(run.folder / "log.jsonl")["targets"]}
+        lend(run, "teach", answers, TEACHER, paid)
     for checkpoint in (run.folder / ".steps").glob("teacher*.pt"):
         checkpoint.unlink()
     log.tell("targets", "done")
@@ -156,8 +158,7 @@ def distill(run: Run) -> bool:
     if is_fresh(run.folder, "distill", inputs, STUDENT):
         return False
     log.tell("student", "start", epochs=config.student.fit.epochs)
-    with log.timed("student"):
-        network, history = train_student(material, targets, key=inputs, log=log)
+    network, history = train_student(material, targets, key=inputs, log=log)
     about = describe_network(config, plan.student, "student")
     write_network(run.folder / STUDENT[0], network, about)
     write_json(run.folder / STUDENT[1], history)

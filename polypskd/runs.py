@@ -61,17 +61,11 @@ def open_run(
         OutputError: it holds the results of another config, or other people's files.
     """
     path = folder / "config.yaml"
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = _write_page(config)
+    if not overwrite:
+        refuse_other(config, folder)
     if path.exists():
-        old = path.read_text(encoding="utf-8")
-        # A run that failed before its first result, say at a fault of the config, binds to nothing.
-        if old != text and not overwrite and _has_results(folder):
-            changed = _first_change(yaml.safe_load(old), config)
-            raise OutputError(
-                f"{folder}: holds the results of another config ({changed}); "
-                "give --out another folder, or --overwrite"
-            )
-        if old != text:
+        if path.read_text(encoding="utf-8") != text:
             # Each step judges by its stamp whether its files still hold. What the new config does
             # not make anew must not stand beside what it does.
             taught = () if has_teacher(config.student.method) else TEACHER
@@ -93,13 +87,36 @@ def reopen_run(folder: Path, listen: Callable[[dict[str, Any]], None] | None = N
     path = folder / "config.yaml"
     if not path.exists():
         raise ArtifactError(f"{folder}: not a run folder (no config.yaml); give one under runs/")
-    shared = folder.resolve().parent.parent / "shared"
+    above = folder.resolve().parent.parent  # of a comparison, if the run belongs to one
     return Run(
         folder,
         read_config(path),
         RunLog(folder / "log.jsonl", listen),
-        shared=shared if shared.is_dir() else None,
+        shared=above / "shared" if (above / "comparison.json").exists() else None,
     )
+
+
+def refuse_other(config: Config, folder: Path) -> None:
+    """Refuse a folder that holds the results of another config.
+
+    A run that failed before its first result, say at a fault of the config, binds to nothing.
+
+    Raises:
+        OutputError: it does.
+    """
+    path = folder / "config.yaml"
+    old = path.read_text(encoding="utf-8") if path.exists() else None
+    if old is not None and old != _write_page(config) and _has_results(folder):
+        changed = _first_change(yaml.safe_load(old), config)
+        raise OutputError(
+            f"{folder}: holds the results of another config ({changed}); "
+            "give --out another folder, or --overwrite"
+        )
+
+
+def _write_page(config: Config) -> str:
+    page = config.model_dump(mode="json")
+    return yaml.safe_dump(page, sort_keys=False, allow_unicode=True)
 
 
 def _has_results(folder: Path) -> bool:

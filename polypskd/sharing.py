@@ -9,32 +9,44 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from polypskd.artifacts import is_fresh, write_stamp
+from polypskd.artifacts import is_fresh, read_json, write_json, write_stamp
 from polypskd.runs import LABELS, Run
 
 
 def borrow(run: Run, step: str, inputs: str, outputs: Sequence[str]) -> bool:
-    """Take a step's files from those that runs share; return whether they were there."""
+    """Take a step's files from those that runs share; return whether they were there.
+
+    The log says what they had cost, so that a borrowed teacher does not look like a free one.
+    """
     folder = _shelf(run, step, inputs)
     if folder is None or not is_fresh(folder, step, inputs, outputs):
         return False
     for name in outputs:
         _place(folder / name, run.folder / name)
     write_stamp(run.folder, step, inputs, outputs)
-    run.log.tell(step, "borrowed")
+    for name, seconds in read_json(folder / "seconds.json").items():
+        run.log.tell(name, "borrowed", seconds=seconds)
     return True
 
 
-def lend(run: Run, step: str, inputs: str, outputs: Sequence[str]) -> None:
-    """Leave a step's files for other runs."""
+def lend(
+    run: Run,
+    step: str,
+    inputs: str,
+    outputs: Sequence[str],
+    seconds: Mapping[str, float | None] | None = None,
+) -> None:
+    """Leave a step's files, and what they cost by name, for other runs."""
     folder = _shelf(run, step, inputs)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in outputs:
             _place(run.folder / name, folder / name)
+        paid = {name: cost for name, cost in (seconds or {}).items() if cost is not None}
+        write_json(folder / "seconds.json", paid)
         write_stamp(folder, step, inputs, outputs)
 
 

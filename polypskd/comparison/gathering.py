@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from numpy.typing import NDArray
 
 from polypskd.artifacts import describe_machine, read_json
 from polypskd.comparison.running import Outcome
+from polypskd.comparison.variants import REFERENCES
 from polypskd.config import Config
+from polypskd.costs import read_costs
 from polypskd.errors import ArtifactError, ConfigError
 from polypskd.labels.examples import read_examples
 from polypskd.metrics.classification import confusion_matrix, macro_f1
@@ -30,7 +31,6 @@ from polypskd.metrics.paired import (
 from polypskd.metrics.teaching import warn_of_teacher
 from polypskd.runs import LABELS, NUMBERS
 
-REFERENCES = ("none", "kd")
 SCORES = ("macro_f1", "accuracy", "ece", "brier", "nll")
 Words = NDArray[np.str_]
 
@@ -70,7 +70,6 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
         raise ConfigError("compare: the runs were not tested on the same frames; use another --out")
     described = read_json(done[0].folder / LABELS[1])
     levels = _read_levels(config, done, first.frames)
-    seconds = _Costs(done)
     record: dict[str, Any] = {
         "name": config.name,
         "seeds": list(dict.fromkeys(outcome.seed for outcome in outcomes)),
@@ -81,12 +80,14 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
         "levels": [] if levels is None else levels.order,
         "methods": {},
         "guards": [],
+        "confidence": config.evaluation.confidence,
+        "resamples": config.evaluation.resamples,
         "research_use_only": True,
         "provenance": describe_machine(),
     }
     for method in methods:
         mine = [outcome for outcome in outcomes if outcome.method == method]
-        record["methods"][method] = _gather_method(mine, answers, levels, seconds)
+        record["methods"][method] = _gather_method(mine, answers, levels)
     _compare(record, answers, config, known=described["patients_known"])
     record["guards"] = _guard(record)
     return record
@@ -137,39 +138,10 @@ def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> _Lev
     return None
 
 
-class _Costs:
-    """Seconds of teacher, targets and student; a borrowed teacher costs what its lender paid."""
-
-    def __init__(self, done: Sequence[Outcome]) -> None:
-        self._own = {(o.method, o.seed): self._read(o.folder) for o in done}
-        self._teacher = {(o.method, o.seed): self._hash(o.folder) for o in done}
-
-    def of(self, outcome: Outcome) -> dict[str, float | None]:
-        key = (outcome.method, outcome.seed)
-        made = self._teacher[key]
-        lenders = [self._own[other] for other, sha in self._teacher.items() if made and sha == made]
-        costs: dict[str, float | None] = {"student": self._own[key].get("student")}
-        for step in ("teacher", "targets"):
-            paid = [cost[step] for cost in (self._own[key], *lenders) if step in cost]
-            costs[step] = paid[0] if paid else None
-        return costs
-
-    @staticmethod
-    def _hash(folder: Path) -> str | None:
-        made: str | None = read_json(folder / NUMBERS[2])["teacher_sha256"]
-        return made
-
-    @staticmethod
-    def _read(folder: Path) -> dict[str, float]:
-        events = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
-        return {event["step"]: event["seconds"] for event in events if event["event"] == "timed"}
-
-
 def _gather_method(
     mine: Sequence[Outcome],
     answers: dict[tuple[str, int], _Answers],
     levels: _Levels | None,
-    seconds: _Costs,
 ) -> dict[str, Any]:
     runs = []
     model: dict[str, Any] = {}
@@ -194,7 +166,7 @@ def _gather_method(
                 "teacher_macro_f1_val": teacher["validation"]["macro_f1"] if teacher else None,
                 "student_macro_f1_val": numbers["validation"]["macro_f1"],
                 "label_bits": _label_bits(numbers) if teacher else None,
-                "seconds": seconds.of(outcome),
+                "seconds": read_costs(outcome.folder / "log.jsonl"),
             }
         )
     values = np.array([run["macro_f1"] for run in runs], dtype=np.float64)
@@ -256,6 +228,9 @@ def _compare(
             ]
             if method == reference or not seeds:
                 continue
+            other = record["methods"][reference]["differences"]
+            if method in other:  # the same test, seen from the other side
+                continue
             sample = PairedSample.draw(
                 patients,
                 (len(seeds), len(first.frames)),
@@ -290,6 +265,21 @@ def _compare(
         raw = [np.nan if one[score]["p"] is None else one[score]["p"] for one in tested]
         for one, adjusted in zip(tested, adjust_holm(raw), strict=True):
             one[score]["p_holm"] = number(adjusted)
+    for reference in record["reference"]:
+        for method in record["reference"]:
+            found = record["methods"][method]["differences"].get(reference)
+            if found is not None:
+                mirror = {score: _turn(one) for score, one in found.items()}
+                record["methods"][reference]["differences"].setdefault(method, mirror)
+
+
+def _turn(found: dict[str, Any]) -> dict[str, Any]:
+    """See a difference from the other side."""
+    if "b" in found:
+        return found | {"b": found["c"], "c": found["b"]}
+    signs = {"value": "value", "low": "high", "high": "low"}
+    turned = {mine: None if found[its] is None else -found[its] for mine, its in signs.items()}
+    return found | turned
 
 
 def _guard(record: dict[str, Any]) -> list[str]:

@@ -9,9 +9,11 @@ runs need lie once, under ``<out>/shared/``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from polypskd.artifacts import lock_run
 from polypskd.cohort.load import load_cohort
@@ -21,12 +23,12 @@ from polypskd.config import Config
 from polypskd.errors import ConfigError, PolypskdError
 from polypskd.labels.derivation import derive_labels
 from polypskd.pipeline import derive, distill, evaluate, teach
-from polypskd.runs import open_run
+from polypskd.runs import open_run, refuse_other
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of a comparison.
+    """One run of a comparison, planned or done.
 
     Args:
         method: its name.
@@ -49,6 +51,8 @@ def run_comparison(
     seeds: int,
     folder: Path,
     listen: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Outcome]:
     """Do every run that is not fresh; one that fails does not stop the others.
 
@@ -58,55 +62,70 @@ def run_comparison(
         seeds: R; the training seeds are `fit_seed`, `fit_seed` + 1, ...
         folder: of the comparison.
         listen: told of every event of every run.
+        overwrite: whether runs of another page may be replaced.
 
     Raises:
+        OutputError: the folder holds runs of another page; nothing was trained or replaced.
         CohortError: the cohort is faulty.
         ConfigError: a method cannot use these labels; nothing was trained.
     """
-    _try_labels(config, methods, folder / "shared" / "cohort")
+    planned = [
+        Outcome(method, seed, folder / method / f"seed-{seed}", build_variant(config, method, seed))
+        for seed in range(config.fit_seed, config.fit_seed + seeds)
+        for method in dict.fromkeys(methods)
+    ]
+    for one in planned:
+        if not overwrite:
+            refuse_other(one.config, one.folder)
+    _try_labels([one for one in planned if one.seed == config.fit_seed], folder / "shared/cohort")
     outcomes: list[Outcome] = []
-    total = len(methods) * seeds
-    for seed in range(config.fit_seed, config.fit_seed + seeds):
-        for method in methods:
-            page = build_variant(config, method, seed)
-            place = folder / method / f"seed-{seed}"
-            if listen is not None:
-                done = len(outcomes)
-                listen({"step": "compare", "event": "progress", "done": done, "total": total})
-            outcomes.append(_do_run(page, method, seed, place, folder / "shared", listen))
+    for one in planned:
+        if listen is not None:
+            done, total = len(outcomes), len(planned)
+            listen({"step": "compare", "event": "progress", "done": done, "total": total})
+        outcomes.append(_do_run(one, folder / "shared", listen, overwrite=overwrite))
     return outcomes
 
 
-def _try_labels(config: Config, methods: Sequence[str], folder: Path) -> None:
+def _try_labels(planned: Sequence[Outcome], folder: Path) -> None:
     """Derive the labels of every method once, so that a misfit is told before hours of training."""
-    located = locate_cohort(config.cohort, seed=config.seed, folder=folder)
+    first = planned[0].config
+    located = locate_cohort(first.cohort, seed=first.seed, folder=folder)
     cohort = load_cohort(located, check_pixels=False)
-    for method in methods:
-        page = build_variant(config, method, config.fit_seed)
-        labels = page.labels.model_copy(update={"resamples": 0})
+    splits = []
+    for one in planned:
+        labels = one.config.labels.model_copy(update={"resamples": 0})
         try:
-            derive_labels(cohort, page.model_copy(update={"labels": labels}))
+            page = one.config.model_copy(update={"labels": labels})
+            examples, _ = derive_labels(cohort, page)
         except ConfigError as error:
-            raise ConfigError(f"compare, {method}: {error}") from None
+            raise ConfigError(f"compare, {one.method}: {error}") from None
+        splits.append(examples.split)
+        if not np.array_equal(splits[0], examples.split):
+            raise ConfigError(
+                f"compare, {one.method}: splits the frames otherwise than {planned[0].method}"
+            )
 
 
 def _do_run(
-    page: Config,
-    method: str,
-    seed: int,
-    place: Path,
+    planned: Outcome,
     shared: Path,
     listen: Callable[[dict[str, Any]], None] | None,
+    *,
+    overwrite: bool,
 ) -> Outcome:
     def tell(event: dict[str, Any]) -> None:
         if listen is not None:
-            listen(event | {"method": method, "seed": seed})
+            listen(event | {"method": planned.method, "seed": planned.seed})
 
+    place = planned.folder
     try:
         with lock_run(place):
-            run = open_run(page, place, shared=shared, listen=tell)
+            run = open_run(planned.config, place, overwrite=overwrite, shared=shared, listen=tell)
             for step in (derive, teach, distill, evaluate):
                 step(run)
     except PolypskdError as error:
-        return Outcome(method, seed, place, page, " ".join(str(error).split()))
-    return Outcome(method, seed, place, page)
+        return replace(planned, error=" ".join(str(error).split()))
+    except Exception as error:  # out of memory, a bug: told, and the other runs go on
+        return replace(planned, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return planned

@@ -23,7 +23,7 @@ def _check_levels(levels: Levels | None) -> Levels | None:
 
 
 class NoSubclasses(Section):
-    """One subclass a class: SKD becomes KD."""
+    """One subclass a class: for methods without subclasses; SKD refuses it."""
 
     kind: Literal["none"] = "none"
 

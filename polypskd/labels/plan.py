@@ -23,6 +23,7 @@ from polypskd.config import (
     SubclassKD,
 )
 from polypskd.errors import ConfigError
+from polypskd.labels.outputs import refuse_few_outputs
 from polypskd.labels.scheme import Scheme, class_scheme
 
 
@@ -70,7 +71,7 @@ def plan_method(method: Method, scheme: Scheme) -> Plan:
             return Plan(outputs, outputs)
         case DKD() | DIST() | NKD() | LogitStandardization():
             outputs = _choose(method.over, scheme, method.kind)
-            _need_three(outputs, method.kind)
+            refuse_few_outputs(method.kind, len(outputs.subclasses))
             return Plan(outputs, outputs)
         case _:
             assert_never(method)
@@ -103,12 +104,4 @@ def _need_subclasses(scheme: Scheme, kind: str) -> None:
         raise ConfigError(
             f"student.method: {kind} needs a class with more than one subclass, and the labels "
             "give none; set labels.subclasses (or its levels), or use kd"
-        )
-
-
-def _need_three(scheme: Scheme, kind: str) -> None:
-    if len(scheme.subclasses) < 3:
-        raise ConfigError(
-            f"student.method: {kind} is empty or harmful with two outputs; "
-            "set student.method.over: subclass, with labels.subclasses, or use kd"
         )

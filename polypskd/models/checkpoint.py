@@ -18,7 +18,7 @@ from polypskd.config import Config, Network
 from polypskd.errors import ArtifactError
 from polypskd.labels.scheme import Scheme
 from polypskd.models.ensemble import Ensemble
-from polypskd.models.networks import build_network
+from polypskd.models.networks import build_network, last_layer
 
 KEY = "polypskd"  # one metadata key: the file's bytes would else depend on the order of a hash map
 
@@ -148,7 +148,10 @@ def load_pretrained(network: nn.Module, path: Path) -> int:
         raise ArtifactError(
             f"{path}: holds {type(state).__name__}, not weights by name; give a state dict"
         )
-    own = network.state_dict()
+    head = next(
+        f"{name}." for name, layer in network.named_modules() if layer is last_layer(network)
+    )
+    own = {name: value for name, value in network.state_dict().items() if not name.startswith(head)}
     given = {name.removeprefix("module."): value for name, value in state.items()}
     fitting = {
         name: value

@@ -8,6 +8,7 @@ byte, as one that was never interrupted.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def fit(
         log.tell(lesson.step, "resumed", epoch=len(history))
 
     for epoch in range(len(history), settings.epochs):
+        start = time.perf_counter()
         lesson.begin(history)
         train_loss, examples = _train_epoch(
             _Trainee(network, optimizer, average),
@@ -111,7 +113,9 @@ def fit(
         if average:
             state |= {"average": average.network.state_dict(), "steps": average.steps}
         _save(lesson.checkpoint, lesson.key, state)
-        log.tell(lesson.step, "epoch", epochs=settings.epochs, **record)
+        # Not in the history, which is the same to the byte however long it took.
+        seconds = round(time.perf_counter() - start, 3)
+        log.tell(lesson.step, "epoch", epochs=settings.epochs, seconds=seconds, **record)
 
     network.load_state_dict(best)
     network.to("cpu").eval()

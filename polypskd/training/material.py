@@ -107,6 +107,12 @@ class Material:
             ]
         )
 
+    def fingerprint_votes(self) -> str:
+        """Fingerprint the votes: some students learn from them, no teacher does."""
+        examples = self.examples
+        votes = {name: counts.tolist() for name, counts in examples.votes.items()}
+        return fingerprint([votes, examples.n_votes.tolist(), examples.agreement.tolist()])
+
 
 @dataclass(frozen=True)
 class Places:

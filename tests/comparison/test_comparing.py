@@ -142,5 +142,5 @@ def test_no_patient_and_no_frame_is_named(compared):
 
 def test_a_method_that_cannot_use_the_labels_is_refused_before_training(tmp_path):
     told = compare(tmp_path / "c", code=1, methods="none,kd,dkd")
-    assert "compare, dkd: student.method: dkd is empty or harmful with two outputs" in told
+    assert "compare, dkd: student.method: dkd needs 3 outputs or more, not 2" in told
     assert not list((tmp_path / "c").glob("*/seed-*"))

@@ -58,7 +58,13 @@ def test_a_control_changes_the_outputs(kind, more, taught, learnt):
 
 @pytest.mark.parametrize("kind", OVER)
 def test_what_is_empty_with_two_outputs_is_refused_with_the_remedy(kind):
-    with pytest.raises(ConfigError, match=rf"{kind} is empty or harmful.*over: subclass"):
+    reason = {
+        "dkd": "non-target term is always 0",
+        "nkd": "non-target term is always 0",
+        "dist": "is their order's sign",
+        "logit_std": "erases all confidence",
+    }
+    with pytest.raises(ConfigError, match=rf"{kind} needs 3 .*{reason[kind]}.*over: subclass"):
         plan_method(method(kind), SCHEME)
 
 

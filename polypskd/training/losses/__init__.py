@@ -4,6 +4,7 @@ Letters: B batch, K classes, S outputs (classes or subclasses), T temperature. T
 detached. Unless said otherwise a loss is a mean over the batch.
 """
 
+from polypskd.labels.outputs import refuse_few_outputs
 from polypskd.training.losses.class_wise import class_hardness, effort_weights
 from polypskd.training.losses.classes import (
     class_cross_entropy,
@@ -20,7 +21,6 @@ from polypskd.training.losses.lelp import (
     pseudo_subclass_log_probabilities,
 )
 from polypskd.training.losses.nkd import normalized_loss
-from polypskd.training.losses.outputs import refuse_few_outputs
 from polypskd.training.losses.standardization import standardized_divergence
 from polypskd.training.losses.votes import soft_cross_entropy
 from polypskd.training.losses.weights import batch_mean

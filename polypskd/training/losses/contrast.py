@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from polypskd.training.losses.outputs import refuse_few_outputs
+from polypskd.labels.outputs import refuse_few_outputs
 
 VARIANCE = 1e-9  # added to the variance of an example's logits
 

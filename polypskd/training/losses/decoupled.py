@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from polypskd.training.losses.outputs import refuse_few_outputs
+from polypskd.labels.outputs import refuse_few_outputs
 
 
 def other_logits(logits: Tensor, labels: Tensor) -> Tensor:

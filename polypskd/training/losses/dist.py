@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from polypskd.training.losses.outputs import refuse_few_outputs
+from polypskd.labels.outputs import refuse_few_outputs
 
 NORM = 1e-8  # added to the product of norms
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from polypskd.labels.outputs import refuse_few_outputs
 from polypskd.training.losses.decoupled import other_logits
-from polypskd.training.losses.outputs import refuse_few_outputs
 
 
 def normalized_loss(

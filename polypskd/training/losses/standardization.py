@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from polypskd.labels.outputs import refuse_few_outputs
 from polypskd.training.losses.distillation import distillation_divergence
-from polypskd.training.losses.outputs import refuse_few_outputs
 
 DEVIATION = 1e-7  # added to the standard deviation
 
