@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from cifar10h import unpack
-from results import record
+from results import record, refuse_failed
 
 from polypskd.metrics.paired import PairedSample, adjust_holm, paired_difference
 
@@ -60,6 +60,7 @@ def main() -> None:
     command += ["--methods", options.methods, "--seeds", str(options.seeds)]
     command += [part for setting in settings for part in ("--set", setting)]
     subprocess.run([*command, "--out", str(options.out)], check=True)
+    refuse_failed(options.out)
     names = options.methods.split(",")
     seeds = range(17, 17 + options.seeds)
     runs = {n: [score(*read_run(options.out / n / f"seed-{s}")) for s in seeds] for n in names}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from results import record
+from results import record, refuse_failed
 
 from polypskd.metrics.paired import PairedSample, adjust_holm, paired_difference, score_runs
 
@@ -63,6 +63,7 @@ def main() -> None:
         command += ["--methods", options.methods, "--seeds", str(options.seeds)]
         command += [part for setting in settings for part in ("--set", setting)]
         subprocess.run([*command, "--out", str(options.out / f"fold-{fold}")], check=True)
+        refuse_failed(options.out / f"fold-{fold}")
     seeds = [17 + index for index in range(options.seeds)]
     pooled = {
         name: [

@@ -1,6 +1,7 @@
 """RESULTS.md: one line a measurement, with machine and date, written by the benchmarks."""
 
 import datetime
+import json
 import os
 import platform
 from pathlib import Path
@@ -33,3 +34,11 @@ def record(title: str, values: dict[str, object]) -> None:
         lines += ["", f"## {title}", "", head, "|" + "---|" * len(row), line]
     PATH.write_text("\n".join(lines).rstrip() + "\n")
     print(line)
+
+
+def refuse_failed(comparison: Path) -> None:
+    """Stop where a run of a comparison failed: what lies in its folder is another's."""
+    found = json.loads((comparison / "comparison.json").read_text())
+    for name, method in found["methods"].items():
+        for one in method["failed"]:
+            raise SystemExit(f"{comparison}: {name}, seed {one['seed']}: {one['error']}")

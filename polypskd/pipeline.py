@@ -103,6 +103,7 @@ def teach(run: Run) -> bool:
     from polypskd import freshness
     from polypskd.labels.plan import plan_method
     from polypskd.models.checkpoint import describe_network, read_network, write_network
+    from polypskd.training.student import try_student
     from polypskd.training.targets import cache_targets, write_targets
     from polypskd.training.teacher import train_teacher
 
@@ -114,6 +115,7 @@ def teach(run: Run) -> bool:
     answers = freshness.targets_inputs(run, material)
     if is_fresh(run.folder, "teach", answers, TEACHER):
         return False
+    try_student(material)  # hours before it is needed
     ready = is_fresh(run.folder, "teacher", inputs, TEACHER[:2])
     if not ready and not borrow(run, "teacher", inputs, TEACHER[:2]):
         log.tell("teacher", "start", epochs=run.config.teacher.fit.epochs)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polypskd.cohort.splits import resolve_split
 from polypskd.cohort.table import Cohort
-from polypskd.config import Config, has_teacher
+from polypskd.config import LELP, Config, Method, OrdinalSKD, has_teacher
+from polypskd.errors import ConfigError
 from polypskd.labels.agreement import measure_agreement
-from polypskd.labels.consensus import derive_consensus
+from polypskd.labels.consensus import Consensus, derive_consensus
 from polypskd.labels.curriculum import check_curriculum, derive_stages
 from polypskd.labels.examples import Examples
 from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import describe_scheme
-from polypskd.labels.subclasses import derive_subclasses
+from polypskd.labels.soft_targets import check_ordered
+from polypskd.labels.subclasses import SubclassLabels, derive_subclasses
 
 
 def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, Any]]:
@@ -61,6 +64,7 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
         check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
     plan_method(config.student.method, scheme)
+    _refuse_misfit(config.student.method, labels, consensus, train)
     examples = Examples(
         frame_id=cohort.frame_ids,
         path=cohort.paths,
@@ -97,3 +101,21 @@ def _notes(cohort: Cohort) -> list[str]:
     if cohort.exclusions:
         notes.append(f"{len(cohort.exclusions)} frames were left out; excluded.csv says why.")
     return notes
+
+
+def _refuse_misfit(
+    method: Method, labels: SubclassLabels, consensus: Consensus, train: NDArray[np.bool_]
+) -> None:
+    """Refuse before any training what a method would refuse after it."""
+    scheme = labels.scheme
+    if isinstance(method, OrdinalSKD):
+        check_ordered(labels.subclass[train], consensus.agreement[train], scheme.class_of)
+    if isinstance(method, LELP):
+        sizes = np.bincount(consensus.consensus[train], minlength=len(scheme.classes))
+        k = int(np.argmin(sizes))
+        if sizes[k] <= method.invented:
+            raise ConfigError(
+                f"student.method: lelp needs more training frames a class than invented "
+                f"subclasses ({method.invented}), and {scheme.classes[k]!r} has {sizes[k]}; "
+                "lower student.method.invented"
+            )

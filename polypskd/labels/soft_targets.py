@@ -126,6 +126,31 @@ def lowest_agreement(subclass: Ints, agreement: Floats, outputs: int) -> Floats:
     return lowest
 
 
+def check_ordered(subclass: Ints, agreement: Floats, class_of: Ints) -> Floats:
+    """Refuse subclasses that do not fall in agreement from level to level.
+
+    Args:
+        subclass: (N,) subclass index of each training frame.
+        agreement: (N,) in (0, 1].
+        class_of: (S,) class of each subclass, the easiest of each class first.
+
+    Returns:
+        (S,) lowest agreement seen in each subclass, as from `lowest_agreement`.
+
+    Raises:
+        ConfigError: they do not, so that no count of votes says to which one a frame belongs.
+    """
+    lowest = lowest_agreement(subclass, agreement, len(class_of))
+    for k in np.unique(class_of):
+        mine = lowest[class_of == k]
+        if np.any(np.diff(mine[np.isfinite(mine)]) >= 0):
+            raise ConfigError(
+                "student.method: ordinal_skd needs subclasses that fall in agreement from level to "
+                "level; set labels.subclasses to agreement_levels"
+            )
+    return lowest
+
+
 def subclass_by_agreement(class_of: Ints, lowest: Floats) -> SubclassOf:
     """Give the map (class, agreement) → subclass of agreement levels.
 

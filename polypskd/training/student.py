@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from polypskd.artifacts import RunLog
 from polypskd.config import ClassWise, OrdinalSKD, SoftVotes
-from polypskd.errors import ConfigError
 from polypskd.labels.plan import plan_method
 from polypskd.labels.scheme import Scheme
 from polypskd.labels.soft_targets import (
-    lowest_agreement,
+    check_ordered,
     ordinal_targets,
     smooth_votes,
     subclass_by_agreement,
 )
+from polypskd.models.checkpoint import load_pretrained
+from polypskd.models.networks import build_network, check_size
 from polypskd.training.lesson import prepare_lesson, prepare_network
 from polypskd.training.loop import fit
 from polypskd.training.losses import class_hardness, effort_weights
@@ -82,6 +83,21 @@ def train_student(
     return network, history
 
 
+def try_student(material: Material) -> None:
+    """Build the config's student and let it go, so that a misfit is told before the teacher.
+
+    Raises:
+        ConfigError: frames are too small for it.
+        ArtifactError: its pretrained weights are missing or do not fit.
+    """
+    config = material.config.student.network
+    outputs = len(plan_method(material.config.student.method, material.scheme).student.subclasses)
+    network = build_network(config, outputs)
+    check_size(network, material.config.augment.size)
+    if config.weights is not None:
+        load_pretrained(network, config.weights)
+
+
 def gather_labels(
     material: Material, student: Scheme, teacher: Scheme | None, targets: Targets | None
 ) -> Labels:
@@ -125,14 +141,7 @@ def _soften(material: Material, scheme: Scheme) -> NDArray[np.float32] | None:
 def _spread(material: Material, rows: NDArray[np.int64], scheme: Scheme) -> NDArray[np.float64]:
     """Spread each training frame over the levels that other counts of votes would have given."""
     agreement = material.examples.agreement[rows]
-    lowest = lowest_agreement(material.subclasses(rows), agreement, len(scheme.subclasses))
-    for k in range(len(scheme.classes)):
-        mine = lowest[scheme.class_of == k]
-        if np.any(np.diff(mine[np.isfinite(mine)]) >= 0):
-            raise ConfigError(
-                "student.method: ordinal_skd needs subclasses that fall in agreement from level to "
-                "level; set labels.subclasses to agreement_levels or vote_count"
-            )
+    lowest = check_ordered(material.subclasses(rows), agreement, scheme.class_of)
     return ordinal_targets(
         agreement,
         material.examples.n_votes[rows],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polypskd.artifacts import RunLog, fingerprint
 from polypskd.config import Method, SubclassDistillation
 from polypskd.labels.scheme import Scheme
+from polypskd.metrics.calibration import log_probabilities
 from polypskd.models.ensemble import Ensemble
+from polypskd.models.predict import predict_logits, use_bf16
+from polypskd.training.alignment import match_outputs, reorder_outputs
 from polypskd.training.lesson import fingerprint_network, prepare_lesson, prepare_network
 from polypskd.training.loop import fit
 from polypskd.training.losses import (
@@ -74,7 +78,25 @@ def train_teacher(
         records = fit(one, lesson, config.teacher.fit, seed=seed, device=material.device, log=log)
         members.append(one)
         history += [record | {"member": member} for record in records]
-    return (members[0] if len(members) == 1 else Ensemble(members)), history
+    if len(members) == 1:
+        return members[0], history
+    if material.outputs(material.rows("train"), scheme) is None:
+        _align(members, material, scheme)
+    return Ensemble(members), history
+
+
+def _align(members: list[nn.Module], material: Material, scheme: Scheme) -> None:
+    """Bring the subclasses that each member invented into the order of the first."""
+    pixels = material.store.pixels[material.rows("train")]
+    bf16 = use_bf16(material.config.teacher.fit.precision, material.device)
+    answers = []
+    for member in members:
+        member.to(material.device)
+        logits = predict_logits(member, pixels, device=material.device, bf16=bf16)
+        member.to("cpu")
+        answers.append(np.exp(log_probabilities(logits.astype(np.float64))))
+    for member, answer in zip(members[1:], answers[1:], strict=True):
+        reorder_outputs(member, match_outputs(answers[0], answer, scheme.class_of))
 
 
 def build_teaching(material: Material, scheme: Scheme) -> Objective:

@@ -1,0 +1,99 @@
+"""Every method trains from votes to numbers, and goes on after a kill to the same bytes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "configs" / "synthetic.yaml"
+SMALL = (
+    "cohort.frames.patients=18",
+    "cohort.frames.frames_per_patient=3",
+    "cohort.frames.size=48",
+    "augment.size=48",
+    "augment.views=2",
+    "labels.subclasses={kind: agreement_levels, levels: {easy: 0.8, hard: 0.0}}",
+    "labels.curriculum.epochs_per_stage=1",
+    "labels.resamples=0",
+    "teacher.network.kind=resnet10",
+    "teacher.network.width=16",
+    "teacher.fit.epochs=3",
+    "student.network.width=16",
+    "student.fit.epochs=3",
+    "evaluation.resamples=50",
+)
+METHODS = (
+    *("none", "none_smoothing", "kd_subclass_teacher", "skd_subclass_term", "class_wise_subclass"),
+    *("subclass_distillation", "soft_votes", "ordinal_skd", "lelp"),
+    *("dkd_subclass", "dist_subclass", "nkd_subclass", "logit_std_subclass", "anti_curriculum"),
+)
+
+
+def start(*words: str, settings: tuple[str, ...]) -> subprocess.Popen:
+    extra = [part for setting in settings for part in ("--set", setting)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "polypskd", *words, "--quiet", *extra], start_new_session=True
+    )
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("methods") / "c"
+    words = ("--methods", ",".join(METHODS), "--seeds", "2", "--out", str(folder))
+    settings = (*SMALL, "student.method={kind: skd, temperature: 3, alpha: 0.6}")
+    assert start("compare", str(PAGE), *words, settings=settings).wait() == 0
+    return json.loads((folder / "comparison.json").read_text())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_trains_and_is_judged(record, method):
+    entry = record["methods"][method]
+    assert entry["failed"] == []
+    for run in entry["runs"]:
+        assert 0 <= run["macro_f1"] <= 1
+        assert run["nll"] > 0
+        assert run["seconds"]["student"] > 0
+        assert (run["seconds"]["teacher"] is None) == (run["teacher_macro_f1_val"] is None)
+
+
+STATEFUL = {
+    "class_wise": ("student.method={kind: class_wise, gamma: 2, hardness: student}",),
+    "dkd": ("student.method={kind: dkd, over: subclass, warmup_epochs: 3}",),
+    "aids": (
+        "student.method={kind: subclass_distillation, invented: 2}",
+        "teacher.ensemble=2",
+        "teacher.fit.ema=0.9",
+        "teacher.fit.mixup=0.3",
+        "student.fit.ema=0.9",
+    ),
+}
+BYTES = ("teacher.safetensors", "targets.npz", "student.safetensors", "evaluation.json")
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_what_remembers_epochs_goes_on_after_a_kill_to_the_same_bytes(tmp_path, name):
+    settings = (*SMALL, *STATEFUL[name])
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert start("run", str(PAGE), "--out", str(whole), settings=settings).wait() == 0
+    shutil.copytree(whole / "cohort", cut / "cohort")
+    (cut / ".steps").mkdir()
+    for step in ("teacher-2", "student") if name == "aids" else ("student",):
+        process = start("run", str(PAGE), "--out", str(cut), "--overwrite", settings=settings)
+        log, deadline = cut / "log.jsonl", time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if log.exists() and f'"step": "{step}", "event": "epoch"' in log.read_text():
+                break
+            time.sleep(0.002)
+        assert process.poll() is None, "it ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    words = ("run", str(PAGE), "--out", str(cut), "--overwrite")
+    assert start(*words, settings=settings).wait() == 0
+    for file in BYTES:
+        assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
