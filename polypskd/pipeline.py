@@ -16,7 +16,6 @@ from polypskd.artifacts import (
     fingerprint,
     is_fresh,
     read_json,
-    stamped_hash,
     write_json,
     write_stamp,
 )
@@ -29,13 +28,13 @@ from polypskd.cohort.location import (
 )
 from polypskd.config import Config, has_teacher
 from polypskd.costs import read_costs
-from polypskd.errors import ArtifactError, OutputError
+from polypskd.errors import ArtifactError
+from polypskd.replacing import replace_examples
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 from polypskd.sharing import borrow, lend
 
 if TYPE_CHECKING:
     from polypskd.cohort.table import Cohort
-    from polypskd.labels.examples import Examples
     from polypskd.training.material import Material
 
 
@@ -87,7 +86,7 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
-    _write_examples(run, examples, inputs)
+    replace_examples(run, examples, inputs)
     # Hashed here and not later: these are the tables that the labels come from.
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
@@ -273,30 +272,6 @@ VERBS: dict[str, Callable[[Run], object]] = {
 
 
 # --- what the steps share -----------------------------------------------------------------------
-
-
-def _write_examples(run: Run, examples: Examples, inputs: str) -> None:
-    """Write examples.csv, but not over work by hand or beside older results, unless asked to."""
-    from polypskd.labels.examples import write_examples
-
-    path, new = run.folder / LABELS[0], run.folder / ".steps" / LABELS[0]
-    write_examples(new, examples)
-    ours = (file_hash(new), stamped_hash(run.folder, "derive", LABELS[0]))
-    if path.exists() and not run.overwrite and file_hash(path) not in ours:
-        new.unlink()
-        raise ArtifactError(
-            f"{path}: changed by hand since it was derived; move it away, give --overwrite, "
-            "or go on from it with `polypskd teach CONFIG`"
-        )
-    made = any((run.folder / name).exists() for name in (*TEACHER, *STUDENT, *NUMBERS))
-    changed = ours[1] is not None and not is_fresh(run.folder, "derive", inputs, ())
-    if made and changed and not run.overwrite:
-        new.unlink()
-        raise OutputError(
-            f"{run.folder}: the votes or frames have changed since these results were made; "
-            "give --out another folder, or --overwrite"
-        )
-    new.replace(path)
 
 
 def _open_material(run: Run) -> Material:

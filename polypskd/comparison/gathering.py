@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
 from polypskd.artifacts import describe_machine, read_json
+from polypskd.comparison.answers import Answers, Levels, read_answers, read_levels, score_levels
 from polypskd.comparison.running import Outcome
 from polypskd.comparison.variants import REFERENCES
 from polypskd.config import Config
 from polypskd.costs import read_costs
 from polypskd.errors import ArtifactError, ConfigError
-from polypskd.labels.examples import read_examples
-from polypskd.metrics.classification import confusion_matrix, macro_f1
 from polypskd.metrics.intervals import number
 from polypskd.metrics.paired import (
     PairedSample,
@@ -32,18 +27,6 @@ from polypskd.metrics.teaching import warn_of_teacher
 from polypskd.runs import LABELS, NUMBERS
 
 SCORES = ("macro_f1", "accuracy", "ece", "brier", "nll")
-Words = NDArray[np.str_]
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """Test predictions of one run; rows in the order of `frames`."""
-
-    frames: Words
-    patients: Words
-    labels: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
 
 
 def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -64,12 +47,12 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
     if not done:
         raise ArtifactError(f"compare: no run succeeded; the first said: {outcomes[0].error}")
     methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
-    answers = {(o.method, o.seed): _read_answers(o.folder, config.cohort.classes) for o in done}
+    answers = {(o.method, o.seed): read_answers(o.folder, config.cohort.classes) for o in done}
     first = next(iter(answers.values()))
     if any(not np.array_equal(first.frames, one.frames) for one in answers.values()):
         raise ConfigError("compare: the runs were not tested on the same frames; use another --out")
     described = read_json(done[0].folder / LABELS[1])
-    levels = _read_levels(config, done, first.frames)
+    levels = read_levels(config, done, first.frames)
     record: dict[str, Any] = {
         "name": config.name,
         "seeds": list(dict.fromkeys(outcome.seed for outcome in outcomes)),
@@ -93,55 +76,10 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
     return record
 
 
-def _read_answers(folder: Path, classes: Sequence[str]) -> _Answers:
-    table = pl.read_csv(folder / NUMBERS[1], infer_schema=False).filter(pl.col("split") == "test")
-    table = table.sort("frame_id")
-    index = {name: k for k, name in enumerate(classes)}
-
-    def codes(column: str) -> NDArray[np.int64]:
-        return np.array([index[name] for name in table[column]], dtype=np.int64)
-
-    columns = [table[f"p_{name}"].cast(pl.Float64).to_numpy() for name in classes]
-    return _Answers(
-        table["frame_id"].to_numpy().astype(np.str_),
-        table["patient_id"].to_numpy().astype(np.str_),
-        codes("consensus"),
-        codes("predicted"),
-        np.stack(columns, axis=1),
-    )
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """The level's name of each test frame, and the names from the easiest to the hardest."""
-
-    names: Words
-    order: list[str]
-
-
-def _read_levels(config: Config, done: Sequence[Outcome], frames: Words) -> _Levels | None:
-    """Name the level of each test frame by the page's own subclasses."""
-    rule = config.labels.subclasses
-    for outcome in done:
-        if rule.kind != "none" and outcome.config.labels.subclasses == rule:
-            examples = read_examples(outcome.folder / LABELS[0])
-            names = {
-                str(frame): str(subclass).removeprefix(f"{consensus}/")
-                for frame, subclass, consensus in zip(
-                    examples.frame_id, examples.subclass, examples.consensus, strict=True
-                )
-            }
-            by_level = np.argsort(examples.level, kind="stable")
-            order = dict.fromkeys(names[str(frame)] for frame in examples.frame_id[by_level])
-            own = np.array([names[str(frame)] for frame in frames])
-            return _Levels(own, [name for name in order if name in own])
-    return None
-
-
 def _gather_method(
     mine: Sequence[Outcome],
-    answers: dict[tuple[str, int], _Answers],
-    levels: _Levels | None,
+    answers: dict[tuple[str, int], Answers],
+    levels: Levels | None,
 ) -> dict[str, Any]:
     runs = []
     model: dict[str, Any] = {}
@@ -162,7 +100,7 @@ def _gather_method(
                 "ece_after": after["ece"]["value"] if after else None,
                 "nll": numbers["calibration"]["before"]["nll"]["value"],
                 "brier": numbers["calibration"]["before"]["brier"]["value"],
-                "by_level": _score_levels(answers[outcome.method, outcome.seed], levels),
+                "by_level": score_levels(answers[outcome.method, outcome.seed], levels),
                 "teacher_macro_f1_val": teacher["validation"]["macro_f1"] if teacher else None,
                 "student_macro_f1_val": numbers["validation"]["macro_f1"],
                 "label_bits": _label_bits(numbers) if teacher else None,
@@ -192,25 +130,9 @@ def _label_bits(numbers: dict[str, Any]) -> float | None:
     return bits
 
 
-def _score_levels(answers: _Answers, levels: _Levels | None) -> dict[str, dict[str, float | None]]:
-    if levels is None:
-        return {}
-    scores = {}
-    count = answers.probabilities.shape[1]
-    for level in levels.order:
-        here = levels.names == level
-        table = confusion_matrix(answers.labels[here], answers.predicted[here], count)
-        mixed = len(np.unique(answers.labels[here])) > 1
-        scores[str(level)] = {
-            "macro_f1": number(float(macro_f1(table))) if mixed else None,
-            "accuracy": number(float(np.mean(answers.labels[here] == answers.predicted[here]))),
-        }
-    return scores
-
-
 def _compare(
     record: dict[str, Any],
-    answers: dict[tuple[str, int], _Answers],
+    answers: dict[tuple[str, int], Answers],
     config: Config,
     *,
     known: bool,

@@ -42,6 +42,7 @@ from polypskd.reporting.comparison_prose import (
 from polypskd.reporting.comparison_tables import STEPS, summarize, tabulate_comparison
 from polypskd.reporting.figures import Picture, style
 from polypskd.reporting.html import BANNER
+from polypskd.reporting.page import fill_page
 from polypskd.reporting.record import ABSOLUTE, HIDDEN
 
 Json = dict[str, Any]
@@ -152,17 +153,8 @@ def render(record: Json) -> str:
     Args:
         record: from `complete`.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("polypskd.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("comparison.html.j2").render(
+    return fill_page(
+        "comparison.html.j2",
         dash=DASH,
         banner=BANNER,
         name=str(record.get("name") or "comparison"),

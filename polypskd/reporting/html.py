@@ -11,6 +11,7 @@ from polypskd.reporting.comparison_prose import list_findings as list_difference
 from polypskd.reporting.comparison_tables import tabulate_comparison
 from polypskd.reporting.figures import Picture, style
 from polypskd.reporting.gallery import find_mistakes
+from polypskd.reporting.page import fill_page
 from polypskd.reporting.prose import (
     WORDS,
     compare_sizes,
@@ -80,19 +81,10 @@ def render(record: Record, frames_root: Path | None) -> str:
         record: the run's files.
         frames_root: folder of the frames, or None.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("polypskd.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     classes = [str(name) for name in record.agreement.get("classes") or ()]
     mistakes = find_mistakes(record.examples, record.predictions, frames_root)
-    return environment.get_template("report.html.j2").render(
+    return fill_page(
+        "report.html.j2",
         dash=DASH,
         banner=BANNER,
         name=str(record.config.get("name") or "run"),
