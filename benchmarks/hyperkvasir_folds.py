@@ -22,13 +22,16 @@ def write_fold(data: Path, fold: int, path: Path) -> None:
     """Write the metadata of one fold: its frames are the test split."""
     with (data / "5_fold_split.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
+    # by file name: the table's class names are not all the folders' (polyp, polyps)
+    frames = data / "frames"
+    places = {one.name: f"{one.parent.name}/{one.name}" for one in frames.glob("*/*.jpg")}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "split"])
         for row in rows:
-            name = f"{row['class-name']}/{row['file-name']}"
-            if not (data / "frames" / name).exists():
+            name = places.get(row["file-name"])
+            if name is None:
                 continue  # the folds cover all 23 classes of the data set
             part = "test" if int(row["split-index"]) == fold else "train"
             writer.writerow([name, part])
