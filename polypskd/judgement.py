@@ -11,10 +11,11 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from polypskd.arrays import write_arrays
 from polypskd.artifacts import RunLog, describe_machine, write_atomic
 from polypskd.config import Config
 from polypskd.evaluation import Outputs, evaluate, score_information
-from polypskd.labels.scheme import Scheme
+from polypskd.labels.scheme import Scheme, name_levels
 from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
 from polypskd.metrics.information import score_invention
 from polypskd.metrics.intervals import number
@@ -32,11 +33,13 @@ class Judged:
 
     Args:
         rows: (N,) rows of examples.csv in the validation and test splits.
+        logits: (N, K) class logits.
         probabilities: (N, K) class probabilities at temperature 1.
         record: the numbers, as in evaluation.json.
     """
 
     rows: NDArray[np.int64]
+    logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     record: dict[str, Any]
 
@@ -112,7 +115,7 @@ def judge_network(material: Material, path: Path, verb: str, log: RunLog) -> Jud
     both = np.concatenate([validation.class_logits, test.class_logits])
     probabilities = torch.from_numpy(both).softmax(1).numpy()
     rows = np.concatenate([material.rows("val"), material.rows("test")])
-    return Judged(rows, probabilities, record)
+    return Judged(rows, both, probabilities, record)
 
 
 def describe_judgement(config: Config, student: Judged, teacher: Judged | None) -> dict[str, Any]:
@@ -161,12 +164,22 @@ def _confuse(outputs: Outputs, classes: int) -> NDArray[np.int64]:
 
 
 def _level_names(material: Material, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Name each frame's level as its subclass does: ``adenoma/hard`` is at level ``hard``."""
-    scheme = material.scheme
-    owners = [scheme.classes[owner] for owner in scheme.class_of]
-    pairs = zip(scheme.subclasses, owners, strict=True)
-    names = [name.removeprefix(f"{owner}/") for name, owner in pairs]
-    return np.array(names, dtype=np.str_)[material.subclasses(rows)]
+    return name_levels(material.scheme)[material.subclasses(rows)]
+
+
+def write_answers(path: Path, student: Judged, teacher: Judged | None) -> None:
+    """Write answers.npz: ``rows`` (N,) of examples.csv, and ``student``, ``teacher`` (N, K).
+
+    They are class logits to the last digit, which predictions.csv rounds. Without a teacher its
+    array has no rows.
+    """
+    nothing = np.zeros((0, student.logits.shape[1]))
+    arrays = {
+        "rows": student.rows,
+        "student": student.logits,
+        "teacher": nothing if teacher is None else teacher.logits,
+    }
+    write_arrays(path, arrays)
 
 
 def write_predictions(path: Path, material: Material, judged: Judged) -> None:

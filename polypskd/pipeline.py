@@ -1,4 +1,4 @@
-"""The story: votes → labels → teacher → targets → student → numbers → report.
+"""The story: votes → labels → teacher → targets → student → numbers → study → report.
 
 One function a step; each reads the last file and writes the next, and none calls another. A step
 whose inputs are unchanged is skipped; one that was killed goes on from the last of its epochs or
@@ -30,7 +30,7 @@ from polypskd.config import has_teacher
 from polypskd.costs import read_costs
 from polypskd.errors import ArtifactError
 from polypskd.replacing import replace_examples
-from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
+from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, STUDY, TEACHER, Run
 from polypskd.sharing import borrow, lend
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def derive(run: Run) -> bool:
     Raises:
         OutputError: the folder holds what was made of other votes or frames.
     """
+    from polypskd.cohort.ballot_table import write_votes
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
 
@@ -70,6 +71,7 @@ def derive(run: Run) -> bool:
     # Hashed here and not later: these are the tables that the labels come from.
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
     write_exclusions(run.folder / LABELS[2], cohort.exclusions)
+    write_votes(run.folder / LABELS[3], cohort, examples.split == "test")
     write_stamp(run.folder, "derive", inputs, LABELS)
     lend(run, "derive", inputs, LABELS)
     run.log.tell("derive", "done", frames=len(examples), subclasses=len(described["subclasses"]))
@@ -161,6 +163,7 @@ def evaluate(run: Run) -> bool:
         describe_judgement,
         describe_provenance,
         judge_network,
+        write_answers,
         write_predictions,
     )
     from polypskd.models.processes import agree, wait
@@ -189,12 +192,42 @@ def evaluate(run: Run) -> bool:
         record = describe_judgement(run.config, judged, other)
         write_json(run.folder / NUMBERS[0], record)
         write_predictions(run.folder / NUMBERS[1], material, judged)
+        write_answers(run.folder / NUMBERS[3], judged, other)
         if other is not None:
-            write_predictions(run.folder / NUMBERS[3], material, other)
+            write_predictions(run.folder / NUMBERS[4], material, other)
         write_json(run.folder / NUMBERS[2], describe_provenance(material) | hashes | tables)
         write_stamp(run.folder, "evaluate", inputs, outputs)
         run.log.tell("evaluate", "done", macro_f1=record["macro_f1"])
     wait()
+    return True
+
+
+def study(run: Run) -> bool:
+    """Answers, votes and columns → study.json; return whether anything was done."""
+    from polypskd.study.opening import open_study
+    from polypskd.study.sections import describe_study
+
+    read = (*LABELS[:2], LABELS[3], NUMBERS[0], NUMBERS[3], STUDENT[0])
+    missing = [name for name in read if not (run.folder / name).exists()]
+    if missing:
+        raise ArtifactError(
+            f"{run.folder / missing[0]}: missing; `polypskd run CONFIG` makes all of it"
+        )
+    sections = (run.config.study, run.config.evaluation)
+    inputs = fingerprint(
+        [
+            [section.model_dump(mode="json") for section in sections],
+            [(name, file_hash(run.folder / name)) for name in read],
+        ]
+    )
+    if is_fresh(run.folder, "study", inputs, STUDY):
+        return False
+    run.log.tell("study", "start")
+    data = open_study(run.folder, run.config)
+    record = describe_study(data, lambda done, total: run.log.progress("study", done, total))
+    write_json(run.folder / STUDY[0], record)
+    write_stamp(run.folder, "study", inputs, STUDY)
+    run.log.tell("study", "done")
     return True
 
 
@@ -209,7 +242,7 @@ def report(run: Run) -> bool:
         raise ArtifactError(
             f"{run.folder / missing[0]}: missing; `polypskd run CONFIG` makes all of it"
         )
-    optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2]]
+    optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2], *STUDY]
     read += [name for name in optional if (run.folder / name).exists()]
     beside = find_comparison(run.folder)
     inputs = fingerprint(

@@ -16,10 +16,17 @@ from polypskd.artifacts import RunLog, clear_leftovers, write_text
 from polypskd.config import Config, has_teacher, read_config
 from polypskd.errors import ArtifactError, OutputError
 
-LABELS = ("examples.csv", "agreement.json", "excluded.csv")
+LABELS = ("examples.csv", "agreement.json", "excluded.csv", "test_votes.csv")
 TEACHER = ("teacher.safetensors", "teacher_history.json", "targets.npz")
 STUDENT = ("student.safetensors", "student_history.json")
-NUMBERS = ("evaluation.json", "predictions.csv", "provenance.json", "predictions_teacher.csv")
+NUMBERS = (
+    "evaluation.json",
+    "predictions.csv",
+    "provenance.json",
+    "answers.npz",
+    "predictions_teacher.csv",
+)
+STUDY = ("study.json",)
 REPORT = ("report.html", "report.json")
 
 
@@ -69,7 +76,7 @@ def open_run(
             # Each step judges by its stamp whether its files still hold. What the new config does
             # not make anew must not stand beside what it does.
             taught = () if has_teacher(config.student.method) else TEACHER
-            for name in (*taught, *NUMBERS, *REPORT):
+            for name in (*taught, *NUMBERS, *STUDY, *REPORT):
                 (folder / name).unlink(missing_ok=True)
     elif any(item.name != ".steps" for item in folder.iterdir()) and not overwrite:
         raise OutputError(f"{folder}: not empty and not a run; give --out another folder")
@@ -127,7 +134,7 @@ def _write_page(config: Config) -> str:
 
 
 def _has_results(folder: Path) -> bool:
-    made = (*LABELS, *TEACHER, *STUDENT, *NUMBERS, *REPORT)
+    made = (*LABELS, *TEACHER, *STUDENT, *NUMBERS, *STUDY, *REPORT)
     return any((folder / name).exists() for name in made) or any(folder.glob(".steps/*.pt*"))
 
 

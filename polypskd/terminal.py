@@ -15,6 +15,7 @@ TITLES = {
     "targets": "Caching its answers",
     "student": "Training the student",
     "evaluate": "Evaluating",
+    "study": "Studying",
     "report": "Writing the report",
     "compare": "Comparing",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from polypskd.cohort.location import locate_cohort
 from polypskd.config import Config
-from polypskd.pipeline import derive, distill, evaluate, report, teach
+from polypskd.pipeline import derive, distill, evaluate, report, study, teach
 from polypskd.ranks import is_first, world_size
 from polypskd.runs import Run
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-STEPS: tuple[Callable[[Run], bool], ...] = (derive, teach, distill, evaluate, report)
-ALONE = (derive, report)  # steps that the first process of a job does while the others wait
+STEPS: tuple[Callable[[Run], bool], ...] = (derive, teach, distill, evaluate, study, report)
+ALONE = (derive, study, report)  # steps that the first process of a job does while the others wait
 
 
 def do_step(step: Callable[[Run], bool], run: Run) -> bool:
@@ -46,8 +46,15 @@ def by_first(make: Callable[[], Made], otherwise: Callable[[], Made]) -> Made:
     return made
 
 
+def write_report(run: Run) -> None:
+    """Judge what a study asks for, unless that is fresh, and report it."""
+    for step in (study, report):
+        do_step(step, run)
+
+
 VERBS: dict[str, Callable[[Run], object]] = {
     **{step.__name__: partial(do_step, step) for step in STEPS},
+    "report": write_report,
     "run": run_all,
 }
 

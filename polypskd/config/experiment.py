@@ -17,6 +17,7 @@ from polypskd.config.labels import Labels
 from polypskd.config.methods import LELP
 from polypskd.config.networks import Augment
 from polypskd.config.section import Name, Section
+from polypskd.config.study import Study
 from polypskd.config.tracking import NoTracking, Tracking
 from polypskd.config.training import Student, Teacher
 
@@ -52,6 +53,7 @@ class Config(Section):
     teacher: Teacher = Teacher()
     student: Student = Student()
     evaluation: EvaluationConfig = EvaluationConfig()
+    study: Study = Study()
     comparison: Comparison = Comparison()
     tracking: Tracking = NoTracking()
 
@@ -65,6 +67,7 @@ class Config(Section):
                 "ordinal_skd needs levels of agreement; set labels.subclasses to "
                 "agreement_levels or vote_count"
             )
+        self._refuse_unknown_positive()
         form = getattr(self.student.method, "form", "linear")
         if form != "linear" and len(self.cohort.classes) != 2:
             raise ValueError(
@@ -82,6 +85,14 @@ class Config(Section):
         if info.mode_is_json():
             page.pop("tracking", None)
         return page
+
+    def _refuse_unknown_positive(self) -> None:
+        positive, classes = self.study.positive, self.cohort.classes
+        unknown = [name for name in positive if name not in classes]
+        if unknown:
+            raise ValueError(f"study.positive: {unknown[0]!r} is none of {list(classes)}")
+        if len(set(positive)) == len(classes):
+            raise ValueError("study.positive: every class is in it; leave out the negative ones")
 
     def _refuse_narrow(self, invented: int) -> None:
         """Refuse a teacher whose last layer has no room for what `lelp` looks for in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,40 @@ def class_scheme(scheme: Scheme) -> Scheme:
     """Forget the subclasses: one a class."""
     count = len(scheme.classes)
     return Scheme(scheme.classes, scheme.classes, np.arange(count), np.zeros(count, dtype=np.int64))
+
+
+def name_levels(scheme: Scheme) -> NDArray[np.str_]:
+    """Name the level of each subclass as the subclass does, (S,).
+
+    >>> both = ("adenoma/easy", "adenoma/hard")
+    >>> scheme = Scheme(("adenoma",), both, np.zeros(2, int), np.arange(2))
+    >>> name_levels(scheme).tolist()
+    ['easy', 'hard']
+    """
+    owners = [scheme.classes[owner] for owner in scheme.class_of]
+    pairs = zip(scheme.subclasses, owners, strict=True)
+    return np.array([name.removeprefix(f"{owner}/") for name, owner in pairs], dtype=np.str_)
+
+
+def find_names(values: NDArray[np.str_], names: Sequence[str]) -> Ints:
+    """Give each value's place among the names, which are few; the values may be millions.
+
+    Args:
+        values: (N,).
+        names: of which each value is one.
+
+    Raises:
+        KeyError: a value is none of them.
+
+    >>> find_names(np.array(["b", "a", "b"]), ("a", "b")).tolist()
+    [1, 0, 1]
+    """
+    places = np.full(len(values), -1, dtype=np.int64)
+    for place, name in enumerate(names):
+        places[values == name] = place
+    if (places < 0).any():
+        raise KeyError(str(values[np.argmin(places)]))
+    return places
 
 
 def describe_scheme(scheme: Scheme, subclass: NDArray[np.str_], split: NDArray[np.str_]) -> Any:

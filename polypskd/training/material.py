@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from polypskd.data.store import PixelStore, open_store
 from polypskd.errors import ConfigError
 from polypskd.labels.curriculum import select_active
 from polypskd.labels.examples import Examples
-from polypskd.labels.scheme import Scheme
+from polypskd.labels.scheme import Scheme, find_names
 from polypskd.models.predict import choose_device
 from polypskd.models.processes import in_turn
 from polypskd.ranks import rank, world_size
@@ -57,11 +56,11 @@ class Material:
 
     def classes(self, rows: Ints) -> Ints:
         """Class index of each row."""
-        return _find_names(self.examples.consensus[rows], self.scheme.classes)
+        return find_names(self.examples.consensus[rows], self.scheme.classes)
 
     def subclasses(self, rows: Ints) -> Ints:
         """Subclass index of each row."""
-        return _find_names(self.examples.subclass[rows], self.scheme.subclasses)
+        return find_names(self.examples.subclass[rows], self.scheme.subclasses)
 
     def outputs(self, rows: Ints, scheme: Scheme) -> Ints | None:
         """Index of the right output of each row; None where subclasses are invented."""
@@ -127,16 +126,6 @@ class Material:
         examples = self.examples
         votes = {name: hash_arrays(counts) for name, counts in examples.votes.items()}
         return fingerprint([votes, hash_arrays(examples.n_votes, examples.agreement)])
-
-
-def _find_names(values: NDArray[np.str_], names: Sequence[str]) -> Ints:
-    """Give each value's place among the names, which are few; the values may be millions."""
-    places = np.full(len(values), -1, dtype=np.int64)
-    for place, name in enumerate(names):
-        places[values == name] = place
-    if (places < 0).any():
-        raise KeyError(str(values[np.argmin(places)]))
-    return places
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from polypskd.arrays import read_arrays, write_arrays
 from polypskd.artifacts import RunLog, write_atomic
 from polypskd.config import LELP
 from polypskd.errors import ArtifactError, ConfigError
@@ -195,18 +195,9 @@ def _measure_recalls(network: nn.Module, material: Material, scheme: Scheme) -> 
 
 
 def write_targets(path: Path, targets: Targets) -> None:
-    """Write targets.npz atomically; without time stamps, so that equal targets are equal bytes."""
-
-    def write(temporary: Path) -> None:
-        with zipfile.ZipFile(temporary, "w") as archive:
-            for name in ("logits", "recalls", "fingerprint"):
-                entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                with archive.open(entry, "w", force_zip64=True) as file:
-                    np.lib.format.write_array(
-                        file, np.asarray(getattr(targets, name)), allow_pickle=False
-                    )
-
-    write_atomic(path, write)
+    """Write targets.npz atomically; equal targets are equal bytes."""
+    names = ("logits", "recalls", "fingerprint")
+    write_arrays(path, {name: np.asarray(getattr(targets, name)) for name in names})
 
 
 def read_targets(path: Path, *, key: str) -> Targets:
@@ -215,17 +206,11 @@ def read_targets(path: Path, *, key: str) -> Targets:
     Raises:
         ArtifactError: it is missing, damaged, or belongs to another teacher, view set or cohort.
     """
-    if not path.exists():
-        raise ArtifactError(f"{path}: missing; `polypskd teach CONFIG` makes it")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            logits, recalls = archive["logits"], archive["recalls"]
-            found = str(archive["fingerprint"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        raise ArtifactError(f"{path}: damaged; `polypskd teach CONFIG` makes it anew") from None
+    stored = read_arrays(path, ("logits", "recalls", "fingerprint"), verb="teach")
+    found = str(stored["fingerprint"])
     if found != key:
         raise ArtifactError(
             f"{path}: stale, it belongs to another teacher or other views; "
             "`polypskd teach CONFIG` makes it anew"
         )
-    return Targets(logits, recalls, found)
+    return Targets(stored["logits"], stored["recalls"], found)

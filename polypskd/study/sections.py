@@ -1,0 +1,54 @@
+"""The sections of study.json, in the order in which a report tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from polypskd.study.accuracy import describe_accuracy
+from polypskd.study.data import NotAssessableError, StudyData
+
+Json = dict[str, Any]
+Progress = Callable[[int, int], None]
+
+SECTIONS: dict[str, Callable[[StudyData], Json]] = {
+    "accuracy": describe_accuracy,
+}
+
+
+def describe_study(data: StudyData, progress: Progress = lambda done, total: None) -> Json:
+    """Judge everything that needs no network.
+
+    Args:
+        data: the run.
+        progress: called with the sections done and all of them.
+
+    Returns:
+        Section → plain values; one that cannot be judged holds ``not_assessable``, the reason.
+    """
+    found: Json = {
+        "classes": list(data.classes),
+        "positive": [name for name, yes in zip(data.classes, data.positive, strict=True) if yes],
+        "confidence": data.confidence,
+        "resamples": data.sample.resamples,
+        "n_frames": len(data.test),
+        "n_patients": data.sample.patients if data.patients_known else None,
+    }
+    for done, (name, describe) in enumerate(SECTIONS.items()):
+        progress(done, len(SECTIONS))
+        found[name] = assess(partial(describe, data))
+    return found
+
+
+def assess(describe: Callable[[], Json]) -> Json:
+    """Describe something, or say why it cannot be.
+
+    >>> def refuse(): raise NotAssessableError("no size is known")
+    >>> assess(refuse)
+    {'not_assessable': 'no size is known'}
+    """
+    try:
+        return describe()
+    except NotAssessableError as error:
+        return {"not_assessable": str(error)}
