@@ -10,7 +10,7 @@ import numpy as np
 from polypskd.artifacts import describe_machine, read_json
 from polypskd.comparison.answers import Answers, Levels, read_answers, read_levels, score_levels
 from polypskd.comparison.running import Outcome
-from polypskd.comparison.variants import REFERENCES
+from polypskd.comparison.variants import list_references
 from polypskd.config import Config
 from polypskd.costs import read_costs
 from polypskd.errors import ArtifactError, ConfigError
@@ -56,7 +56,7 @@ def gather_comparison(config: Config, outcomes: Sequence[Outcome]) -> dict[str, 
     record: dict[str, Any] = {
         "name": config.name,
         "seeds": list(dict.fromkeys(outcome.seed for outcome in outcomes)),
-        "reference": [name for name in REFERENCES if name in methods],
+        "reference": list_references(config, methods),
         "n_test_frames": len(first.frames),
         "n_test_patients": len(np.unique(first.patients)) if described["patients_known"] else None,
         "classes": list(config.cohort.classes),

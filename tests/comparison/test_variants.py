@@ -6,6 +6,7 @@ from polypskd.comparison.variants import (
     ORDERS,
     build_variant,
     check_comparison,
+    list_references,
     name_methods,
 )
 from polypskd.config import Config, parse_config
@@ -69,6 +70,17 @@ def test_a_variant_of_the_page_is_known_by_its_name():
     config = page(comparison={"variants": {"hot": ["student.method.temperature=9"]}})
     assert "hot" in name_methods(config)
     assert build_variant(config, "hot", 0).student.method.temperature == 9
+
+
+def test_a_variant_of_shuffled_subclasses_is_a_control_that_others_are_compared_with():
+    shuffled = "labels.subclasses={kind: random, of: {kind: vote_count}}"
+    variants = {"shuffled": [shuffled], "hot": ["student.method.temperature=8"]}
+    config = page(comparison={"variants": variants})
+    methods = ["hot", "shuffled", "skd", "kd"]
+    assert list_references(config, methods) == ["kd", "shuffled"]
+    check_comparison(config, ["skd", "shuffled"], 2)
+    with pytest.raises(ConfigError, match="name one to compare with"):
+        check_comparison(config, ["skd", "hot"], 2)
 
 
 def test_curriculum_controls_need_a_curriculum():
