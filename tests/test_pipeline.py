@@ -31,11 +31,11 @@ SMALL = (
     "evaluation.resamples=50",
 )
 RESULTS = (
-    *("examples.csv", "agreement.json", "excluded.csv"),
+    *("examples.csv", "agreement.json", "excluded.csv", "test_votes.csv"),
     *("teacher.safetensors", "teacher_history.json", "targets.npz"),
     *("student.safetensors", "student_history.json"),
     *("evaluation.json", "predictions.csv", "predictions_teacher.csv", "provenance.json"),
-    *("report.html", "report.json"),
+    *("answers.npz", "study.json", "report.html", "report.json"),
 )
 
 

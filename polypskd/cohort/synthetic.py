@@ -4,7 +4,8 @@ The folder holds::
 
     frames/p001/f001.png   the frames
     votes.csv              frame, annotator, vote
-    frames.csv             frame, patient, lesion, true_class, true_difficulty
+    frames.csv             frame, patient, lesion, size_mm, segment, histology, endoscope,
+                           true_class, true_difficulty
     settings.json          what it was drawn from
 
 Every draw has a seed of its own, made of the cohort's seed and its place, so that the first
@@ -29,19 +30,30 @@ from polypskd.cohort.drawing import draw_frame, draw_look
 from polypskd.config import SyntheticFrames
 from polypskd.errors import ConfigError, OutputError
 
-DRAWING = 1  # counts up whenever the same settings give other bytes
+DRAWING = 2  # counts up whenever the same settings give other bytes
 SPREAD = 3.0  # concentration of the lesions' difficulty; smaller spreads wider
 WITHIN = 0.08  # standard deviation of the frames' difficulty round their lesion's
 LOOKS, PLAN, PIXELS, VOTES = range(4)  # first part of a draw's seed
+SEGMENTS = ("rectum", "sigmoid", "descending", "transverse", "ascending", "cecum")
+ENDOSCOPES = ("endoscope A", "endoscope B")
+GUIDELINE_NAMES = {"hyperplastic": "hyperplastic", "serrated": "ssl", "adenoma": "tubular"}
+SIZES = {"hyperplastic": 3.5, "serrated": 6.0, "adenoma": 5.0}  # median, millimeters
 
 
 @dataclass(frozen=True)
 class DrawnFrame:
-    """A frame before it is drawn; the fields are the columns of frames.csv."""
+    """A frame before it is drawn; the fields are the columns of frames.csv.
+
+    Size, segment and endoscope are made up beside the pixels, which do not show them.
+    """
 
     frame: str
     patient: str
     lesion: str
+    size_mm: int
+    segment: str
+    histology: str
+    endoscope: str
     true_class: str
     true_difficulty: float
 
@@ -88,6 +100,7 @@ def plan_frames(
     >>> len(plan), plan[0].frame, plan[-1].frame
     (36, 'p001/f001.png', 'p006/f006.png')
     """
+    names = name_histologies(classes)
     mean = 0.08 + 0.84 * config.difficulty
     width = max(3, len(str(config.patients)))
     plan = []
@@ -99,6 +112,11 @@ def plan_frames(
         bases = rng.beta(SPREAD * mean, SPREAD * (1 - mean), 2)
         two = config.frames_per_patient > 1 and rng.random() < 0.5
         name = f"p{patient + 1:0{width}}"
+        shown = [names[classes[kind]] for kind in kinds]
+        places = _rng(seed, PLAN, 2, patient)
+        endoscope = ENDOSCOPES[places.integers(len(ENDOSCOPES))]
+        sizes = [_draw_size(places, histology) for histology in shown]
+        segments = [SEGMENTS[places.integers(len(SEGMENTS))] for _ in shown]
         for frame in range(config.frames_per_patient):
             lesion = int(two and frame >= (config.frames_per_patient + 1) // 2)
             difficulty = np.clip(bases[lesion] + WITHIN * rng.standard_normal(), 0, 1)
@@ -107,11 +125,19 @@ def plan_frames(
                     frame=f"{name}/f{frame + 1:03}.png",
                     patient=name,
                     lesion=f"{name}_l{lesion + 1}",
+                    size_mm=sizes[lesion],
+                    segment=segments[lesion],
+                    histology=GUIDELINE_NAMES[shown[lesion]],
+                    endoscope=endoscope,
                     true_class=classes[kinds[lesion]],
                     true_difficulty=round(float(difficulty), 4),
                 )
             )
     return tuple(plan)
+
+
+def _draw_size(rng: np.random.Generator, histology: str) -> int:
+    return int(np.clip(round(rng.lognormal(np.log(SIZES[histology]), 0.5)), 1, 40))
 
 
 def draw_cohort(

@@ -22,6 +22,7 @@ from polypskd.cohort.surface import HISTOLOGIES
 from polypskd.cohort.synthetic import draw_cohort, name_histologies, plan_frames
 from polypskd.config import SyntheticFrames
 from polypskd.errors import ConfigError, OutputError
+from polypskd.metrics.clinical.endpoints import band_sizes
 
 CLASSES = ("hyperplastic", "adenoma")
 SMALL = SyntheticFrames(patients=6, frames_per_patient=2, size=48, annotators=3)
@@ -265,7 +266,8 @@ def test_an_over_caller_votes_for_the_risky_class_more_often() -> None:
 
 def test_the_tables_and_the_frames_fit_together(cohort: Path) -> None:
     rows, votes = read(cohort / "frames.csv"), read(cohort / "votes.csv")
-    assert list(rows[0]) == ["frame", "patient", "lesion", "true_class", "true_difficulty"]
+    place = ["frame", "patient", "lesion", "size_mm", "segment", "histology", "endoscope"]
+    assert list(rows[0]) == [*place, "true_class", "true_difficulty"]
     assert list(votes[0]) == ["frame", "annotator", "vote"]
     on_disk = {path.relative_to(cohort / "frames").as_posix() for path in cohort.rglob("*.png")}
     assert {row["frame"] for row in rows} == {row["frame"] for row in votes} == on_disk
@@ -274,6 +276,22 @@ def test_the_tables_and_the_frames_fit_together(cohort: Path) -> None:
     assert len({(row["frame"], row["annotator"]) for row in votes}) == len(votes)
     assert 1 - len(votes) / (7 * len(rows)) == pytest.approx(MISSING, abs=0.02)
     assert cv2.imread(str(cohort / "frames" / "p001" / "f001.png")).shape == (64, 64, 3)
+
+
+def test_what_is_told_of_a_lesion_is_the_same_on_all_its_frames(cohort: Path) -> None:
+    rows = read(cohort / "frames.csv")
+    told = {}
+    for row in rows:
+        lesion = tuple(row[name] for name in ("patient", "size_mm", "segment", "true_class"))
+        assert told.setdefault(row["lesion"], lesion) == lesion
+        assert told.setdefault(row["patient"], row["endoscope"]) == row["endoscope"]
+        called = {"hyperplastic": "hyperplastic", "adenoma": "tubular"}
+        assert row["histology"] == called[row["true_class"]]
+    sizes = np.array([float(row["size_mm"]) for row in rows])
+    assert sizes.min() >= 1
+    assert {"diminutive", "small"} <= set(band_sizes(sizes).tolist())
+    assert len({row["segment"] for row in rows}) > 3
+    assert len({row["endoscope"] for row in rows}) == 2
 
 
 def test_equal_seeds_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None:
