@@ -18,7 +18,7 @@ from polypskd.reporting.figures import (
     Picture,
     color,
     dashes,
-    encode,
+    make_picture,
     new_axes,
     place_legend,
     shorten,
@@ -40,8 +40,9 @@ def draw_losses(history: History, who: str) -> Picture:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
     dotted = " Dotted lines: more training examples join." if changes else ""
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"losses-{who}",
+        figure,
         f"Training and validation loss of the {who} over {len(history)} "
         f"epoch{'' if len(history) == 1 else 's'}.",
         f"Loss of the {who}: a validation loss that rises while the training loss falls is "
@@ -58,8 +59,9 @@ def draw_progress(histories: Mapping[str, History]) -> Picture:
     axes.set(xlabel="epoch", ylabel="macro-F1 (validation)", ylim=(0, 1.02), title="Macro-F1")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "progress",
+        figure,
         f"Validation macro-F1 by epoch of the {' and the '.join(histories)}.",
         "Macro-F1 on the validation split after each epoch; higher is better.",
     )
@@ -76,8 +78,9 @@ def draw_roc(evaluation: Json, classes: Sequence[str]) -> Picture | None:
     areas = {name: point(pick(evaluation, "per_class", name, "auroc")) for name in drawn}
     place_legend(figure, axes)
     listed = "; ".join(f"{name} {format_number(area)}" for name, area in areas.items())
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "roc",
+        figure,
         f"ROC curves, one class against the others. Area under the curve: {listed}.",
         "Closer to the upper left corner is better; the gray line is chance. "
         f"Area under the curve: {listed}.",
@@ -92,8 +95,9 @@ def draw_precision_recall(evaluation: Json, classes: Sequence[str]) -> Picture |
     if not drawn:
         return None
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "precision-recall",
+        figure,
         f"Precision against recall of the classes {', '.join(drawn)}.",
         "Closer to the upper right corner is better; what can be reached depends on how frequent "
         "the class is.",
@@ -121,8 +125,9 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]] | None, title: str) -> Pi
         f"confidence {format_number(a, 2)}, accuracy {format_number(b, 2)}, {n} frames"
         for a, b, n in zip(confidence.tolist(), accuracy.tolist(), count.tolist(), strict=True)
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"reliability-{title.split(maxsplit=1)[0].lower()}",
+        figure,
         f"Reliability diagram, {title.lower()}: {listed}.",
         f"{title}: points below the gray line are overconfident, points above it underconfident; "
         "bins with few frames say little.",

@@ -12,7 +12,7 @@ from polypskd.reporting.figures import (
     STUDENT,
     TEACHER,
     Picture,
-    encode,
+    make_picture,
     name_ticks,
     new_axes,
     place_legend,
@@ -56,8 +56,9 @@ def draw_confusion(confusion: Sequence[Sequence[int]] | None, classes: Sequence[
         for row, column in np.ndindex(K, K)
         if counts[row, column]
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "confusion",
+        figure,
         f"Confusion matrix. {listed}.",
         "Rows are the reference standard; each cell gives the frames and their share of the row, "
         "so the diagonal holds the sensitivities.",
@@ -99,8 +100,9 @@ def draw_levels(
     axes.set(xlabel=level, ylabel=measure, ylim=(0, 1.02), title=f"By {level}")
     axes.margins(x=0.15)
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "levels",
+        figure,
         f"{measure[0].upper()}{measure[1:]} by {level}: {', '.join(names)}.",
         "Levels run from the easiest to the hardest within each class; n is the number of frames, "
         "and small n makes a point uncertain.",

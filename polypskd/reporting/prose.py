@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -58,14 +59,38 @@ def _confidence(record: Record) -> str:
     return format_confidence(pick(record.config, "evaluation", "confidence"))
 
 
+def describe_test(record: Record) -> str:
+    """Say what was tested on whom, against what."""
+    evaluation = record.evaluation
+    network = name_network(pick(evaluation, "model", "network"))
+    parameters = pick(evaluation, "model", "parameters")
+    size = f", {format_number(parameters)} parameters" if parameters else ""
+    known = record.agreement.get("patients_known")
+    people = evaluation.get("n_patients") if known else None
+    of = f" of {format_number(people)} patients" if people else ""
+    annotators = pick(record.agreement, "statistics", "n_annotators")
+    by = f" of {format_number(annotators)} annotators" if annotators else " of the annotators"
+    who = f"({network}{size})" if network or size else ""
+    return (
+        f"A student {who}, trained by {_name_method(record)}, was tested on "
+        f"{format_number(evaluation.get('n_frames'))} frames{of} of the "
+        f"{evaluation.get('split') or 'test'} split. The reference standard is the consensus{by}."
+    ).replace("student ,", "student,")
+
+
+def name_network(value: Any) -> str:
+    """Name a network, given as a name or as its section of the config.
+
+    >>> name_network("resnet10"), name_network({"kind": "resnet10", "width": 16})
+    ('resnet10', 'resnet10')
+    """
+    return str(pick(value, "kind") or "") if isinstance(value, Mapping) else str(value or "")
+
+
 def list_findings(record: Record) -> list[str]:
-    """Say the findings in plain sentences."""
+    """Say what the headline figures do not: the teacher, and what the brackets hold."""
     evaluation, ratio = record.evaluation, compare_sizes(record.evaluation)
-    lines = [
-        f"The student was judged on {format_number(evaluation.get('n_frames'))} frames of the "
-        f"{evaluation.get('split') or 'test'} split.",
-        f"Its macro-F1 is {format_estimate(evaluation.get('macro_f1'))}.",
-    ]
+    lines = []
     if evaluation.get("teacher"):
         lines.append(
             f"The teacher's macro-F1 is {format_estimate(pick(evaluation, 'teacher', 'macro_f1'))}."
@@ -76,13 +101,22 @@ def list_findings(record: Record) -> list[str]:
     if ratio is not None:
         lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
     lines.append(
-        "Expected calibration error (ECE) of the student: "
-        f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
-        f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
-        "temperature scaling."
+        "Expected calibration error (ECE) of the student before temperature scaling: "
+        f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))}."
     )
     lines.append(f"Brackets hold {_confidence(record)} intervals.")
     return lines
+
+
+def list_limits(record: Record) -> str:
+    """Say the limits in one line; `list_limitations` tells them all."""
+    known = record.agreement.get("patients_known")
+    patients = "" if known else ", patients unknown"
+    return (
+        f"Limits: one cohort, one seed, {format_number(record.evaluation.get('n_frames'))} test "
+        f"frames{patients}; the reference standard is a consensus, not histology, unless the "
+        "cohort's owner says otherwise. The section Limitations tells more."
+    )
 
 
 def count_flow(record: Record) -> list[tuple[str, str]]:
@@ -181,6 +215,17 @@ def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
 
 def describe_methods(record: Record) -> list[str]:
     """Say in plain sentences how the numbers were made."""
+    resamples = pick(record.config, "evaluation", "resamples")
+    return [
+        f"The student was trained by {_name_method(record)}.",
+        "The consensus is the class with most votes; ties go to the class of higher risk.",
+        f"Intervals are {_confidence(record)} bootstrap intervals with "
+        f"{format_number(resamples)} resamples, by patient where patients are known.",
+        "The temperature was fitted on the validation split.",
+    ]
+
+
+def _name_method(record: Record) -> str:
     method: Any = record.evaluation.get("method") or {}
     kind = method.get("kind") if isinstance(method, dict) else method
     names = {
@@ -188,11 +233,4 @@ def describe_methods(record: Record) -> list[str]:
         "kd": "knowledge distillation (Hinton, Vinyals & Dean 2015)",
         "none": "labels alone, without distillation",
     }
-    resamples = pick(record.config, "evaluation", "resamples")
-    return [
-        f"The student was trained by {names.get(str(kind), str(kind))}.",
-        "The consensus is the class with most votes; ties go to the class of higher risk.",
-        f"Intervals are {_confidence(record)} bootstrap intervals with "
-        f"{format_number(resamples)} resamples, by patient where patients are known.",
-        "The temperature was fitted on the validation split.",
-    ]
+    return names.get(str(kind), str(kind))
