@@ -9,7 +9,7 @@ from typing import Any, Literal
 DASH = "–"
 
 
-Layout = Literal["numbers", "words", "pairs", "tiles", "flow"]
+Layout = Literal["numbers", "words", "pairs", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Table:
         raw: the R rows as numbers, estimates and texts before they were printed; empty where a
             table was made of texts.
         layout: "numbers" aligns cells right, "words" left, "pairs" the second column left; "tiles"
-            and "flow" are short lists that a page shows as boxes.
+            is a short list that a page shows as boxes.
         sortable: whether the order of the rows is the reader's to choose.
         fixed: that many last rows are totals, which stay last.
     """

@@ -41,6 +41,7 @@ def draw_agreement(examples: Examples, classes: Sequence[str]) -> Picture:
         linewidth=0.4,
     )
     axes.set(xlabel="agreement (share of votes for the consensus)", ylabel="frames", xlim=(0, 1.0))
+    axes.set_title("Agreement")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
     full = int(np.sum(examples.agreement >= 1))
@@ -64,7 +65,7 @@ def draw_patterns(patterns: Mapping[str, int]) -> Picture:
     axes.set_yticks(range(len(shown)), [name for name, _ in shown])
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set(xlabel="frames", ylabel="votes for each class, sorted")
+    axes.set(xlabel="frames", ylabel="votes for each class, sorted", title="Patterns of votes")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     rest = sum(count for _, count in ranked[MAX_PATTERNS:])
     more = f" Rarer patterns ({rest:,} frames) are not drawn." if rest else ""
@@ -107,7 +108,7 @@ def draw_stages(
             linewidth=0.4 if last < 30 else 0,
         )
         bottom += active
-    axes.set(xlabel="stage", ylabel="training examples in use")
+    axes.set(xlabel="stage", ylabel="training examples in use", title="Curriculum")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     if last:
         axes.set_xlim(-0.6, last + 0.6)

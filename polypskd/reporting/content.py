@@ -3,9 +3,9 @@
 A report is a list of sections, and a section may have parts of the same shape:
 
     Content
-      summary                 paragraphs, tables[headline, endpoints], points
+      summary                 paragraphs, tables[headline, endpoints], notes
       methods
-        cohort                tables[flow, splits, exclusions]
+        cohort                tables[splits, exclusions], pictures[flow]
         training              pictures[losses-student, ...]
       results                 tables[classes, ...], pictures[confusion, roc, ...]
       ...
@@ -26,7 +26,7 @@ from polypskd.reporting.gallery import Mistake
 
 @dataclass(frozen=True)
 class Section:
-    """A section: what it says, lists, tabulates and shows, in this order; then its parts.
+    """A section: what it says, lists, tabulates, shows and adds, in this order; then its parts.
 
     Args:
         key: its anchor; unique in the report.
@@ -35,6 +35,7 @@ class Section:
         points: a bulleted list.
         tables: those with rows.
         pictures: its figures.
+        notes: sentences below them, one paragraph each.
         gallery: frames with a wrong prediction.
         parts: sections below it.
     """
@@ -45,6 +46,7 @@ class Section:
     points: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
     gallery: tuple[Mistake, ...] = ()
     parts: tuple[Section, ...] = ()
 
@@ -82,7 +84,7 @@ def list_tables(content: Content) -> tuple[Table, ...]:
         table
         for section in walk(content.sections)
         for table in section.tables
-        if table.layout not in ("tiles", "flow")
+        if table.layout != "tiles"
     )
 
 

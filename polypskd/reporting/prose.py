@@ -16,8 +16,7 @@ from polypskd.reporting.cells import (
     pick,
     point,
 )
-from polypskd.reporting.record import Json, Record, count_patients
-from polypskd.reporting.tables import SPLITS
+from polypskd.reporting.record import Json, Record
 
 FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
 WORDS = (
@@ -73,8 +72,8 @@ def describe_test(record: Record) -> str:
     who = f"({network}{size})" if network or size else ""
     return (
         f"A student {who}, trained by {_name_method(record)}, was tested on "
-        f"{format_number(evaluation.get('n_frames'))} frames{of} of the "
-        f"{evaluation.get('split') or 'test'} split. The reference standard is the consensus{by}."
+        f"{format_number(evaluation.get('n_frames'))} frames{of} (the "
+        f"{evaluation.get('split') or 'test'} split). The reference standard is the consensus{by}."
     ).replace("student ,", "student,")
 
 
@@ -95,14 +94,15 @@ def list_findings(record: Record) -> list[str]:
         lines.append(
             f"The teacher's macro-F1 is {format_estimate(pick(evaluation, 'teacher', 'macro_f1'))}."
         )
-        lines += [warning] if (warning := warn_of_run(evaluation)) else []
     else:
         lines.append("No teacher was used.")
     if ratio is not None:
         lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
     lines.append(
-        "Expected calibration error (ECE) of the student before temperature scaling: "
-        f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))}."
+        "Its expected calibration error (ECE) is "
+        f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
+        f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
+        "temperature scaling."
     )
     lines.append(f"Brackets hold {_confidence(record)} intervals.")
     return lines
@@ -117,21 +117,6 @@ def list_limits(record: Record) -> str:
         f"frames{patients}; the reference standard is a consensus, not histology, unless the "
         "cohort's owner says otherwise. The section Limitations tells more."
     )
-
-
-def count_flow(record: Record) -> list[tuple[str, str]]:
-    """Count the frames on their way into the splits, as (count, what)."""
-    excluded = int(record.agreement.get("excluded") or sum(record.exclusions.values()))
-    count = len(record.examples)
-    flow = [
-        (format_number(count + excluded), "frames given"),
-        (format_number(excluded), "left out"),
-        (format_number(count), "in the cohort"),
-        (format_number(count_patients(record)), "patients"),
-    ]
-    for split in SPLITS:
-        flow.append((format_number(int(np.sum(record.examples.split == split))), split))
-    return flow
 
 
 def describe_curriculum(config: Json) -> str:
@@ -187,7 +172,8 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
 
 def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
     """Say which of the numbers are weaker than they look."""
-    evaluation, lines = record.evaluation, []
+    evaluation = record.evaluation
+    lines = [warning] if (warning := warn_of_run(evaluation)) else []
     before, after = (
         point(pick(evaluation, "calibration", when, "ece")) for when in ("before", "after")
     )

@@ -200,7 +200,17 @@ def test_the_cohort_table_counts_the_examples(made: Path, page: Page) -> None:
         assert page.row(name, 5)[1:] == [str(n) for n in [*counts, member.sum()]]
     patients = len(set(examples.patient_id))
     assert page.row("Patients", 5)[4] == str(patients)
-    assert "363 frames given 3 left out 360 in the cohort" in page.text
+
+
+def test_the_flow_tells_every_frame_and_patient(made: Path, page: Page) -> None:
+    examples = read_examples(made / "examples.csv")
+    flow = next(image["alt"] for image in page.images if image["alt"].startswith("Flow"))
+    assert "363 frames given; 3 left out, unreadable frame: 2, no votes: 1; In the" in flow
+    for split in ("train", "val", "test"):
+        people = {p for p, s in zip(examples.patient_id, examples.split, strict=True) if s == split}
+        count = examples.split.tolist().count(split)
+        assert f"{split}, {count} frames, {len(people)} patients" in flow
+    assert "No frame stands in two splits, and no patient does." in page.text
 
 
 def test_subclasses_stand_with_their_sizes(made: Path, page: Page) -> None:

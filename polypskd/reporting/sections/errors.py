@@ -17,7 +17,8 @@ def build_errors(record: Record, frames: Path | None) -> Section:
     else:
         lines = [
             "Test frames on which the student gave most probability to a wrong class, the surest "
-            "first. A row is that of examples.csv, whose header is row 1. Frames are shown as "
-            "given; look for burned-in text before you share this page."
+            "first. A blue bar is the class of the reference standard. A row is that of "
+            "examples.csv, whose header is row 1. Frames are shown as given; look for burned-in "
+            "text before you share this page."
         ]
     return Section("errors", "Worst errors", paragraphs=tuple(lines), gallery=found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from polypskd.reporting import curves
-from polypskd.reporting.cells import make_table
 from polypskd.reporting.content import Section
-from polypskd.reporting.prose import count_flow, describe_curriculum, describe_methods
+from polypskd.reporting.flow_figure import draw_flow
+from polypskd.reporting.prose import describe_curriculum, describe_methods
 from polypskd.reporting.record import Record, list_classes
 from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
 
@@ -23,20 +23,15 @@ def build_methods(record: Record, frames: Path | None) -> Section:
 
 
 def _tell_cohort(record: Record) -> Section:
-    flow = make_table(
-        "flow",
-        "Frames on their way into the splits.",
-        ("What", "Number"),
-        [(what, count) for count, what in count_flow(record)],
-        layout="flow",
-    )
     known = bool(record.agreement.get("patients_known"))
+    excluded = int(record.agreement.get("excluded") or sum(record.exclusions.values()))
     splits = tabulate_splits(record.examples, list_classes(record), known)
     exclusions = tabulate_exclusions(record.exclusions)
     return Section(
         "cohort",
         "Cohort",
-        tables=(flow, splits, *([exclusions] if exclusions.rows else [])),
+        tables=(splits, *([exclusions] if exclusions.rows else [])),
+        pictures=(draw_flow(record.examples, record.exclusions, excluded, known=known),),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_number, make_table, pick
+from polypskd.reporting.cells import Table, format_estimate, format_number, make_table, pick
 from polypskd.reporting.content import Section
 from polypskd.reporting.prose import describe_test, list_findings, list_limits
 from polypskd.reporting.record import Record
@@ -26,8 +26,9 @@ def build_summary(record: Record, frames: Path | None) -> Section:
     return Section(
         "summary",
         "Summary",
-        paragraphs=(describe_test(record), " ".join(list_findings(record)), list_limits(record)),
+        paragraphs=(describe_test(record),),
         tables=tuple(found),
+        notes=(" ".join(list_findings(record)), list_limits(record)),
     )
 
 
@@ -48,8 +49,8 @@ def _endpoints(record: Record) -> Table | None:
     rows: list[tuple[Any, ...]] = []
     for endpoint in listed:
         measured = [
-            f"{one.get('measure')} at least {format_number(one.get('least'), 2)}: "
-            f"{format_number(one.get('value'))}"
+            f"{one.get('measure')} {format_estimate(one)}, "
+            f"asked: at least {format_number(one.get('least'), 2)}"
             for one in endpoint.get("reached") or ()
         ]
         rows.append(
