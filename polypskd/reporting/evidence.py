@@ -85,6 +85,7 @@ def find_evidence(record: Record, content: Content) -> dict[str, Evidence]:
 def locate(content: Content) -> dict[str, Place]:
     """Find the section of every section, table and figure key.
 
+    >>> from polypskd.reporting.content import Section
     >>> inner = Section("roc", "ROC")
     >>> locate(Content("run", "", (Section("results", "Results", parts=(inner,)),)))["roc"]
     Place(key='roc', title='ROC')

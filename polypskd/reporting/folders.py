@@ -19,7 +19,8 @@ from polypskd.errors import OutputError
 
 FOLDERS = ("tables", "figures", "paper")
 SEALED = ("guidelines.md", "model_card.md", "data_sheet.md")
-PDF, PDF_MARK = "report.pdf", b"/Creator (polypskd)"
+PDF = "report.pdf"
+PDF_MARK = "polypskd"  # its identifier begins so
 MARKER = ".polypskd.json"
 SEAL = "<!-- Made by polypskd; sha256 of the rest: {} -->\n"
 JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what file browsers leave behind
@@ -165,7 +166,7 @@ def _is_sealed_file(path: Path) -> bool:
 
 def _is_our_pdf(path: Path) -> bool:
     try:
-        return PDF_MARK in path.read_bytes()
+        return f"/ID [({PDF_MARK}".encode() in path.read_bytes()
     except OSError:
         return False
 

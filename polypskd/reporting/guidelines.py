@@ -21,8 +21,10 @@ from polypskd.reporting.evidence import FACTS, Evidence, Place, find_evidence
 from polypskd.reporting.record import Record
 
 KEYS = ("stard-ai", "claim-2024", "tripod-ai")
+SEE = "see the guideline"
 UNKNOWN = "See the guideline."
 Status = Literal["filled", "partly", "author", "not applicable"]
+ITEM_KEYS = frozenset({"id", "about", "shows", "asks", "study"})
 STATUSES: dict[Status, str] = {
     "filled": "Filled",
     "partly": "Partly",
@@ -169,7 +171,7 @@ def _list_missing(item: Item, facts: Sequence[Evidence], answered: bool) -> tupl
     if item.asks and not answered:
         lacking.append(item.asks)
     if item.about == UNKNOWN and not answered:
-        lacking.append("see the guideline")
+        lacking.append(SEE)
     return tuple(dict.fromkeys(lacking))
 
 
@@ -200,24 +202,33 @@ def build_guidelines(audit: Audit) -> Section:
 
 
 def tabulate_audit(guideline: Guideline, entries: Sequence[Entry]) -> Table:
-    """List the items of a guideline with their status."""
+    """List the items of a guideline with their status; those that only it can tell share a row.
+
+    Args:
+        guideline: the guideline.
+        entries: of its items, in order.
+    """
+    bare = [entry for entry in entries if entry.missing == (SEE,) and not entry.shown]
     rows = [
-        (
-            entry.item.number,
-            entry.item.about,
-            STATUSES[entry.status],
-            ", ".join(place.title for place in entry.places) or None,
-            tell_entry(entry) or None,
-        )
+        (entry.item.number, entry.item.about, _tell_status(entry), tell_entry(entry) or None)
         for entry in entries
+        if entry not in bare
     ]
+    if bare:
+        numbers = ", ".join(entry.item.number for entry in bare)
+        rows.append((numbers, UNKNOWN, STATUSES["author"], None))
     return make_table(
         f"{guideline.key}-items",
         f"Items of {guideline.name} {guideline.edition}, and where they are told.",
-        ("Item", "About", "Status", "Section", "Told or to be told"),
+        ("Item", "About", "In this report", "Told or to be told"),
         rows,
         layout="words",
     )
+
+
+def _tell_status(entry: Entry) -> str:
+    places = ", ".join(place.title for place in entry.places)
+    return f"{STATUSES[entry.status]}: {places}" if places else STATUSES[entry.status]
 
 
 def tell_entry(entry: Entry) -> str:
@@ -229,7 +240,9 @@ def tell_entry(entry: Entry) -> str:
     parts = [_sentence("; ".join(entry.shown)), entry.reason and _sentence(entry.reason)]
     parts += [f"Authors: {text}" for text in entry.answers]
     if entry.missing:
-        parts.append(f"To be told: {'; '.join(entry.missing)}.")
+        missing = "; ".join(entry.missing)
+        told = any(parts)
+        parts.append(f"To be told: {missing}." if told else _sentence(missing))
     return " ".join(part for part in parts if part)
 
 
@@ -276,7 +289,8 @@ def _read(key: str) -> Guideline:
         )
         for one in raw["items"]
     )
-    unknown = {fact for item in items for fact in item.shows} - set(FACTS)
+    strange = {key for one in raw["items"] for key in one} - ITEM_KEYS
+    unknown = strange | {fact for item in items for fact in item.shows} - set(FACTS)
     if unknown:
-        raise ValueError(f"{key}: unknown facts {sorted(unknown)}")
+        raise ValueError(f"{key}: unknown facts or keys {sorted(unknown)}")
     return Guideline(raw["key"], raw["name"], raw["edition"], raw["source"], raw["note"], items)

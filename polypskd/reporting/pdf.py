@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.errors import OutputError
+from polypskd.reporting.folders import PDF_MARK
 
 VARIANT = "pdf/a-2a"
 REMEDY = "`pip install 'polypskd[pdf]'` and, on Debian, `apt install libpangoft2-1.0-0`"
@@ -23,10 +24,14 @@ FAMILY = "DejaVu Sans"  # what the figures ask for, too
 FACES = (
     ("DejaVuSans.ttf", "normal", "normal"),
     ("DejaVuSans-Bold.ttf", "bold", "normal"),
-    ("DejaVuSans-Oblique.ttf", "normal", "italic"),
-    ("DejaVuSans-BoldOblique.ttf", "bold", "italic"),
 )
-GENERATOR = '<meta name="generator" content="polypskd">'  # folders.py knows the PDF by it
+GENERATOR = '<meta name="generator" content="polypskd">'
+ITEMS = """
+table[aria-labelledby$="-items"] { table-layout: fixed; width: 100% }
+table[aria-labelledby$="-items"] :is(th, td) { min-width: 0; width: 24% }
+table[aria-labelledby$="-items"] :is(th, td):first-child { width: 8% }
+table[aria-labelledby$="-items"] :is(th, td):last-child { width: 44% }
+"""
 LOGGERS = ("weasyprint", "weasyprint.progress", "fontTools", "PIL")
 
 
@@ -66,8 +71,9 @@ def render_pdf(page: str, identity: str) -> bytes:
         raise OutputError(obstacle)
     with _quiet():
         weasyprint = _load()
+        digest = hashlib.sha256(identity.encode()).hexdigest()
         fonts = weasyprint.text.fonts.FontConfiguration()
-        fetch = _Refusing()
+        fetch = make_fetcher()
         style = weasyprint.CSS(string=_choose_fonts(), font_config=fonts, url_fetcher=fetch)
         marked = page.replace("<head>", f"<head>{GENERATOR}", 1)
         source = weasyprint.HTML(string=marked, url_fetcher=fetch, base_url=None)
@@ -76,7 +82,7 @@ def render_pdf(page: str, identity: str) -> bytes:
                 font_config=fonts,
                 stylesheets=[style],
                 pdf_variant=VARIANT,
-                pdf_identifier=hashlib.sha256(identity.encode()).digest()[:16],
+                pdf_identifier=f"{PDF_MARK}{digest[:16]}".encode(),
             )
         except (ValueError, AssertionError, RecursionError) as error:
             raise OutputError(
@@ -86,16 +92,14 @@ def render_pdf(page: str, identity: str) -> bytes:
     return made
 
 
-class _Refusing:
-    """Open data: URIs, and nothing else; a page cannot make us read a file or ask a server."""
+def make_fetcher() -> Any:
+    """Make what opens data: URIs and nothing else; no page can have a file read or a server asked.
 
-    def __call__(self, url: str) -> Any:
-        if not url.lower().startswith("data:"):
-            raise ValueError("only what the page holds itself is drawn")
-        import weasyprint.urls
-
-        fetcher = weasyprint.urls.URLFetcher(allowed_protocols={"data"}, allow_redirects=False)
-        return fetcher.fetch(url)
+    Raises:
+        ImportError: weasyprint is missing.
+    """
+    urls = _load().urls
+    return urls.URLFetcher(allowed_protocols={"data"}, allow_redirects=False)
 
 
 def _load() -> Any:
@@ -140,4 +144,4 @@ def _choose_fonts() -> str:
         f"@{side} {{ font-family: '{FAMILY}', sans-serif !important }}"
         for side in ("bottom-left", "bottom-center", "bottom-right", "top-left", "top-right")
     )
-    return "\n".join([*rules, everything, f"@page {{ {margins} }}"])
+    return "\n".join([*rules, everything, f"@page {{ {margins} }}", ITEMS])
