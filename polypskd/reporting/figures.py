@@ -144,12 +144,15 @@ def tint(base: str, lightness: float) -> str:
 
 
 def shorten(name: str, length: int = 22) -> str:
-    """Cut a long name for an axis.
+    """Cut a long name for an axis, in its middle: names often differ at the end.
 
-    >>> shorten("a very long name of a class", 10)
-    'a very lo…'
+    >>> shorten("a very long name of a class", 11)
+    'a ver…class'
     """
-    return name if len(name) <= length else name[: length - 1] + "…"
+    if len(name) <= length:
+        return name
+    end = (length - 1) // 2
+    return name[: length - 1 - end] + "…" + name[-end:]
 
 
 def place_legend(figure: Figure, axes: Axes) -> None:

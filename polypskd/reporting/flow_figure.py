@@ -17,9 +17,10 @@ MAX_REASONS = 6
 LINE = 0.19  # height of a line of text, inches
 GAP = 0.42  # between boxes, inches
 PAD = 0.09  # of a box around its text, inches
-WIDTH = 3.7
-STEM, SIDE = 1.1, 2.15  # where the middle of the boxes and the left of the side box stand
-COLUMNS = (0.6, 1.85, 3.1)  # of the splits
+WIDTH = 4.4
+WRAP = 30  # letters of a line in the side box
+STEM, SIDE = 1.1, 2.1  # where the middle of the boxes and the left of the side box stand
+COLUMNS = (0.65, 2.2, 3.75)  # of the splits
 
 
 def draw_flow(
@@ -66,7 +67,8 @@ def draw_flow(
         "flow",
         figure,
         f"Flow diagram. {told}.",
-        "Flow of frames and patients. No frame stands in two splits"
+        ("Flow of frames and patients." if known else "Flow of frames.")
+        + " No frame stands in two splits"
         + (", and no patient does." if known and _is_disjoint(examples) else "."),
     )
 
@@ -89,7 +91,9 @@ def _list_reasons(exclusions: Mapping[str, int], excluded: int) -> str:
     rest = sum(count for _, count in listed[MAX_REASONS:])
     shown = [*listed[:MAX_REASONS], *([("other reasons", rest)] if rest else [])]
     for reason, count in shown:
-        lines += textwrap.wrap(f"{reason}: {format_number(count)}", 20)[:3]
+        lines += textwrap.wrap(
+            f"{format_number(count)}: {reason}", WRAP, max_lines=3, placeholder=" …"
+        )
     return "\n".join(lines)
 
 

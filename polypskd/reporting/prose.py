@@ -16,7 +16,7 @@ from polypskd.reporting.cells import (
     pick,
     point,
 )
-from polypskd.reporting.record import Json, Record
+from polypskd.reporting.record import Json, Record, has_single_votes
 
 FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
 WORDS = (
@@ -68,12 +68,13 @@ def describe_test(record: Record) -> str:
     people = evaluation.get("n_patients") if known else None
     of = f" of {format_number(people)} patients" if people else ""
     annotators = pick(record.agreement, "statistics", "n_annotators")
-    by = f" of {format_number(annotators)} annotators" if annotators else " of the annotators"
+    by = f"{format_number(annotators)} annotators" if annotators else "the annotators"
+    standard = "one vote a frame" if has_single_votes(record) else f"the consensus of {by}"
     who = f"({network}{size})" if network or size else ""
     return (
         f"A student {who}, trained by {_name_method(record)}, was tested on "
         f"{format_number(evaluation.get('n_frames'))} frames{of} (the "
-        f"{evaluation.get('split') or 'test'} split). The reference standard is the consensus{by}."
+        f"{evaluation.get('split') or 'test'} split). The reference standard is {standard}."
     ).replace("student ,", "student,")
 
 
@@ -114,8 +115,8 @@ def list_limits(record: Record) -> str:
     patients = "" if known else ", patients unknown"
     return (
         f"Limits: one cohort, one seed, {format_number(record.evaluation.get('n_frames'))} test "
-        f"frames{patients}; the reference standard is a consensus, not histology, unless the "
-        "cohort's owner says otherwise. The section Limitations tells more."
+        f"frames{patients}; the reference standard is what annotators saw, not histology, unless "
+        "the cohort's owner says otherwise. The section Limitations tells more."
     )
 
 
@@ -202,13 +203,33 @@ def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
 def describe_methods(record: Record) -> list[str]:
     """Say in plain sentences how the numbers were made."""
     resamples = pick(record.config, "evaluation", "resamples")
+    known = record.agreement.get("patients_known")
+    by = " of patients" if known else " of frames, for patients are unknown"
     return [
         f"The student was trained by {_name_method(record)}.",
+        *_describe_networks(record),
         "The consensus is the class with most votes; ties go to the class of higher risk.",
         f"Intervals are {_confidence(record)} bootstrap intervals with "
-        f"{format_number(resamples)} resamples, by patient where patients are known.",
+        f"{format_number(resamples)} resamples{by}.",
         "The temperature was fitted on the validation split.",
     ]
+
+
+def _describe_networks(record: Record) -> list[str]:
+    lines = []
+    for who in ("student", "teacher"):
+        part = record.config.get(who)
+        if not isinstance(part, Mapping) or (who == "teacher" and not record.evaluation.get(who)):
+            continue
+        network, epochs = name_network(part.get("network")), pick(part, "fit", "epochs")
+        count = part.get("ensemble") or 1
+        several = f"an ensemble of {count} networks {network}" if count > 1 else network
+        if network and epochs:
+            lines.append(f"The {who} ({several}) was trained for {epochs} epochs.")
+    size = pick(record.config, "augment", "size")
+    if isinstance(size, int):
+        lines.append(f"Frames were resized to {size} by {size} pixels.")
+    return lines
 
 
 def _name_method(record: Record) -> str:

@@ -179,6 +179,12 @@ def list_classes(record: Record) -> list[str]:
     return [str(name) for name in record.agreement.get("classes") or ()]
 
 
+def has_single_votes(record: Record) -> bool:
+    """Tell whether no frame has more than one vote."""
+    spread = (record.agreement.get("statistics") or {}).get("votes_per_frame") or {}
+    return spread.get("max") == 1
+
+
 def count_patients(record: Record) -> int | None:
     """Count the patients of the cohort; None where they are unknown."""
     known = record.agreement.get("patients_known")

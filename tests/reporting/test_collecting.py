@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,28 @@ import numpy as np
 import pytest
 from run_folder import make_run
 
+from polypskd.labels.examples import Examples
 from polypskd.reporting.cells import format_estimate
 from polypskd.reporting.collecting import BANNER, collect_report
 from polypskd.reporting.content import Content, Section, list_pictures, list_tables, walk
+from polypskd.reporting.curves import draw_losses
+from polypskd.reporting.flow_figure import draw_flow
 from polypskd.reporting.html import render_html
+from polypskd.reporting.matrices import draw_levels
 from polypskd.reporting.record import Record, read_record
 
+NAMES = (
+    "frame_id",
+    "path",
+    "patient_id",
+    "split",
+    "consensus",
+    "subclass",
+    "level",
+    "stage",
+    "agreement",
+    "n_votes",
+)
 ORDER = [
     "summary",
     "methods",
@@ -134,6 +151,53 @@ def test_no_patient_stands_in_two_splits_is_said_only_where_true(record: Record)
     assert "patient does" not in caption(replace(record, examples=replace(examples, split=mixed)))
     unknown = record.agreement | {"patients_known": False}
     assert "patient does" not in caption(replace(record, agreement=unknown))
+
+
+def test_one_vote_a_frame_is_no_agreement(record: Record) -> None:
+    statistics = record.agreement["statistics"] | {"votes_per_frame": {"min": 1, "max": 1}}
+    single = replace(record, agreement=record.agreement | {"statistics": statistics})
+    content = collect_report(single, None)
+    agreement = find(content, "agreement")
+    assert "not assessable" in agreement.paragraphs[0]
+    assert agreement.tables == agreement.pictures == ()
+    assert "one vote a frame" in find(content, "summary").paragraphs[0]
+
+
+def test_a_long_list_of_reasons_is_cut_and_no_frame_is_lost() -> None:
+    examples = Examples(
+        **{name: np.array([], dtype=object) for name in NAMES}, votes={}, carried={}
+    )
+    reasons = {f"a long reason that needs more than one line, number {n}": 10 + n for n in range(9)}
+    flow = draw_flow(examples, reasons, sum(reasons.values()), known=False)
+    counts = [int(n) for n in re.findall(r"(\d+): ", flow.alt)]
+    assert counts == [10, 11, 12, 13, 14, 15, 16 + 17 + 18]
+    assert "126 left out" in flow.alt
+    assert flow.caption.startswith("Flow of frames. ")
+
+
+def test_networks_of_an_ensemble_are_lines_of_their_own() -> None:
+    history = [
+        {"epoch": epoch, "member": member, "train_loss": 1 / epoch, "val_loss": 2 / epoch}
+        for member in range(3)
+        for epoch in range(1, 5)
+    ]
+    picture = draw_losses(history, "teacher")
+    assert picture.figure is not None
+    lines = picture.figure.axes[0].lines
+    assert [list(line.get_xdata()) for line in lines] == [[1, 2, 3, 4]] * 6
+    assert "over 4 epochs" in picture.alt
+    assert "each of the 3 networks" in picture.caption
+
+
+def test_intervals_of_levels_are_those_of_the_scores() -> None:
+    scores = {"value": 0.7, "low": 0.55, "high": 0.8}
+    levels = {name: {"n_frames": 9, "macro_f1": scores} for name in ("easy", "hard")}
+    picture = draw_levels(levels, None, "agreement level")
+    assert picture.figure is not None
+    axes = picture.figure.axes[0]
+    drawn = [tuple(one.get_segments()[0][:, 0]) for one in axes.collections]
+    assert drawn == [(0.55, 0.8)] * 2
+    assert "hard 0.700 (0.550 to 0.800)" in picture.alt
 
 
 def test_a_section_of_nothing_is_left_out(record: Record) -> None:

@@ -7,26 +7,31 @@ from pathlib import Path
 from polypskd.reporting import cohort_figures, tables
 from polypskd.reporting.cells import pick
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.record import Record, has_single_votes, list_classes
 
 MAX_PAIRS = 45  # ten annotators; more would fill pages
 
 
 def build_agreement(record: Record, frames: Path | None) -> Section:
     """Tell how far the annotators agreed and what was learnt from it."""
+    told = (_tell_annotators(record), _tell_subclasses(record), _tell_information(record))
+    parts = tuple(part for part in told if part)
+    title = "Agreement and curriculum"
+    if has_single_votes(record):
+        line = "Each frame has one vote: agreement between annotators is not assessable."
+        return Section("agreement", title, paragraphs=(line,), parts=parts)
     statistics = record.agreement.get("statistics") or {}
     patterns = pick(statistics, "patterns") or {}
     pictures = (
         cohort_figures.draw_agreement(record.examples, list_classes(record)),
         cohort_figures.draw_patterns(patterns) if patterns else None,
     )
-    parts = (_tell_annotators(record), _tell_subclasses(record), _tell_information(record))
     return Section(
         "agreement",
-        "Agreement and curriculum",
+        title,
         tables=(tables.tabulate_agreement(statistics),),
         pictures=tuple(one for one in pictures if one),
-        parts=tuple(part for part in parts if part),
+        parts=parts,
     )
 
 
