@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ FACES = (
     ("DejaVuSans-Bold.ttf", "bold", "normal"),
 )
 GENERATOR = '<meta name="generator" content="polypskd">'
+LABELED = re.compile(r'(<svg\b[^>]*\baria-label="([^"]*)"[^>]*>)')  # weasyprint reads the title
 ITEMS = """
 table[aria-labelledby$="-items"] { table-layout: fixed; width: 100% }
 table[aria-labelledby$="-items"] :is(th, td) { min-width: 0; width: 24% }
@@ -75,7 +77,8 @@ def render_pdf(page: str, identity: str) -> bytes:
         fonts = weasyprint.text.fonts.FontConfiguration()
         fetch = make_fetcher()
         style = weasyprint.CSS(string=_choose_fonts(), font_config=fonts, url_fetcher=fetch)
-        marked = page.replace("<head>", f"<head>{GENERATOR}", 1)
+        marked = LABELED.sub(r"\1<title>\2</title>", page)
+        marked = marked.replace("<head>", f"<head>{GENERATOR}", 1)
         source = weasyprint.HTML(string=marked, url_fetcher=fetch, base_url=None)
         try:
             made: bytes = source.write_pdf(
