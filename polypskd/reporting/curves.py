@@ -24,6 +24,7 @@ from polypskd.reporting.figures import (
     shorten,
 )
 
+MAX_LISTED = 6  # areas in a caption
 Json = dict[str, Any]
 History = Sequence[Mapping[str, Any]]
 
@@ -86,7 +87,11 @@ def draw_roc(evaluation: Json, classes: Sequence[str]) -> Picture | None:
         figure,
         f"ROC curves, one class against the others. Area under the curve: {listed}.",
         "Closer to the upper left corner is better; the gray line is chance. "
-        f"Area under the curve: {listed}.",
+        + (
+            f"Area under the curve: {listed}."
+            if len(drawn) <= MAX_LISTED
+            else "The areas stand in the table of classes."
+        ),
     )
 
 

@@ -10,6 +10,9 @@ from polypskd.reporting.content import Section
 from polypskd.reporting.prose import describe_test, list_findings, list_limits
 from polypskd.reporting.record import Record
 
+ENDPOINTS = (
+    "Endpoints, judged by the value and, more cautiously, by the lower bound of its interval."
+)
 HEADLINE = (
     ("Macro-F1", ("macro_f1",)),
     ("Accuracy", ("accuracy",)),
@@ -63,5 +66,5 @@ def _endpoints(record: Record) -> Table | None:
         )
     if not rows:
         return None
-    head = ("Endpoint", "By value", "By lower bound", "Why")
-    return make_table("endpoints", "Endpoints.", head, rows, layout="words")
+    head = ("Endpoint", "By value", "By lower bound", "Measured")
+    return make_table("endpoints", ENDPOINTS, head, rows, layout="words")
