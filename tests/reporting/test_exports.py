@@ -12,6 +12,7 @@ from run_folder import make_run
 
 from polypskd.artifacts import read_json
 from polypskd.errors import ConfigError, OutputError
+from polypskd.reporting import exports
 from polypskd.reporting.exports import Wishes, write_outputs
 
 TEXTS = (
@@ -113,7 +114,10 @@ def test_the_cards_say_research_use_only_and_what_only_authors_know(run, made):
             assert digest in card
 
 
-def test_authors_answers_are_taken_from_the_run_folder_or_from_a_given_file(tmp_path, run):
+def test_authors_answers_are_taken_from_the_run_folder_or_from_a_given_file(
+    tmp_path, run, made, monkeypatch
+):
+    monkeypatch.setattr(exports, "list_figures", lambda content: [])
     copied = tmp_path / "run"
     shutil.copytree(run, copied)
     (copied / "report.yaml").write_text("study: {ethics: Approved as 12/345}")
