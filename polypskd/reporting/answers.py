@@ -174,8 +174,9 @@ def _tell(path: Path, error: Any) -> str:
         if parts[0] == "guidelines":
             return f"{path}: unknown key {place!r}; give a text, or not_applicable: a reason"
         return f"{path}: unknown key {place!r}; {suggest(parts[-1], fields.model_fields)}"
-    said = "a text" if "string" in error["type"] else "a section of keys"
-    return f"{path}: {place!r} must be {said}; see the guide on report.yaml"
+    if "string" in error["type"]:
+        return f"{path}: {place!r} must be a text, not {error['input']!r}; put words in quotes"
+    return f"{path}: {place!r} must be a section, with one `key: text` a line"
 
 
 def _find_unknown(path: Path, page: AnswersPage, known: Mapping[str, Iterable[str]]) -> list[str]:

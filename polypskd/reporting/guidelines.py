@@ -216,7 +216,7 @@ def tabulate_audit(guideline: Guideline, entries: Sequence[Entry]) -> Table:
     ]
     if bare:
         numbers = ", ".join(entry.item.number for entry in bare)
-        rows.append((numbers, UNKNOWN, STATUSES["author"], None))
+        rows.append(("others", f"{numbers}: {SEE}.", STATUSES["author"], None))
     return make_table(
         f"{guideline.key}-items",
         f"Items of {guideline.name} {guideline.edition}, and where they are told.",

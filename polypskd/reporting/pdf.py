@@ -28,7 +28,8 @@ FACES = (
 )
 GENERATOR = '<meta name="generator" content="polypskd">'
 LABELED = re.compile(r'(<svg\b[^>]*\baria-label="([^"]*)"[^>]*>)')  # weasyprint reads the title
-ITEMS = """
+PRINTED = """
+.figures .plate img { max-height: 58mm; width: auto; max-width: 100% }
 table[aria-labelledby$="-items"] { table-layout: fixed; width: 100% }
 table[aria-labelledby$="-items"] :is(th, td) { min-width: 0; width: 24% }
 table[aria-labelledby$="-items"] :is(th, td):first-child { width: 8% }
@@ -147,4 +148,4 @@ def _choose_fonts() -> str:
         f"@{side} {{ font-family: '{FAMILY}', sans-serif !important }}"
         for side in ("bottom-left", "bottom-center", "bottom-right", "top-left", "top-right")
     )
-    return "\n".join([*rules, everything, f"@page {{ {margins} }}", ITEMS])
+    return "\n".join([*rules, everything, f"@page {{ {margins} }}", PRINTED])
