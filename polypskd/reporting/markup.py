@@ -38,6 +38,8 @@ LATEX = {
 MARKDOWN = re.compile(r"([\\`*_\[\]|#~!])")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet may run what begins so
 PLAIN = re.compile(r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
+NUMBER = r"([+−-]?\d[\d,]*(?:\.\d+)?)"
+ESTIMATE = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))?")  # as cells.py prints it
 
 
 def escape_latex(text: str) -> str:
@@ -78,7 +80,9 @@ def write_csv(table: Table) -> str:
     >>> write_csv(Table("", ("Class", "F1"), (("polyp", "0.500"),), raw=(("polyp", low),)))
     'Class,F1,F1 low,F1 high\npolyp,0.5,0.25,0.75\n'
     """
-    rows: Sequence[Sequence[Any]] = table.raw or table.rows
+    rows: Sequence[Sequence[Any]] = table.raw or [
+        [_read_printed(cell) for cell in row] for row in table.rows
+    ]
     wide = [any(isinstance(row[j], Mapping) for row in rows) for j in range(len(table.head))]
     head: list[str] = []
     for name, with_interval in zip(table.head, wide, strict=True):
@@ -134,6 +138,15 @@ def tabulate_latex(table: Table, label: str) -> str:
             "",
         ]
     )
+
+
+def _read_printed(text: str) -> Any:
+    """Take a printed number or estimate back to what a program reads; other text stays."""
+    match = ESTIMATE.fullmatch(text)
+    if match is None:
+        return text
+    value, low, high = (part and part.replace(",", "").replace("−", "-") for part in match.groups())
+    return value if low is None else {"value": value, "low": low, "high": high}
 
 
 def _find_numbers(table: Table) -> list[bool]:

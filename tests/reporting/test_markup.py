@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypskd.reporting.cells import make_table
+from polypskd.reporting.cells import Table, make_table
 from polypskd.reporting.markup import (
     escape_cell,
     escape_latex,
@@ -46,6 +46,18 @@ def test_estimates_keep_their_digits_and_have_low_and_high_beside_them():
         ["Class", "F1", "F1 low", "F1 high", "n"],
         ["a", "0.123456789", "-0.5", "", "1234"],
         ["b", "", "", "", "yes"],
+    ]
+
+
+def test_a_table_of_printed_cells_gives_its_numbers_as_a_program_reads_them():
+    table = Table(
+        "", ("Method", "F1", "n"), (("kd", "−0.100 (−0.200 to 0.300)", "1,234"), ("skd", "–", "2"))
+    )
+    rows = list(csv.reader(io.StringIO(write_csv(table))))
+    assert rows == [
+        ["Method", "F1", "F1 low", "F1 high", "n"],
+        ["kd", "-0.100", "-0.200", "0.300", "1234"],
+        ["skd", "", "", "", "2"],
     ]
 
 
