@@ -28,7 +28,7 @@ from polypskd.cohort.location import (
 )
 from polypskd.config import has_teacher
 from polypskd.costs import read_costs
-from polypskd.errors import ArtifactError
+from polypskd.errors import ArtifactError, OutputError
 from polypskd.replacing import replace_examples
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, STUDY, TEACHER, Run
 from polypskd.sharing import borrow, lend
@@ -232,8 +232,47 @@ def study(run: Run) -> bool:
 
 
 def report(run: Run) -> bool:
-    """Everything → report.html and report.json; return whether anything was done."""
-    from polypskd.reporting.html import write_report
+    """Everything → report.html and its other forms; return whether anything was done.
+
+    Raises:
+        OutputError: report.pdf is asked for and cannot be made, or what stands in the place of an
+            output is not ours.
+    """
+    from polypskd.reporting.folders import PDF, SEALED, list_stamped
+    from polypskd.reporting.pdf import find_obstacle
+
+    inputs = _hash_report_inputs(run)
+    stamped = list_stamped(run.folder)
+    outputs = {*REPORT, *SEALED, *stamped}
+    had = PDF in stamped
+    # The runs of a comparison are many, and few of them are read: a PDF only where it is asked for.
+    wanted = run.pdf if run.pdf is not None else had or run.shared is None
+    if had == wanted and is_fresh(run.folder, "report", inputs, outputs):
+        return False
+    obstacle = find_obstacle() if wanted else None
+    if obstacle and run.pdf:
+        raise OutputError(obstacle)
+    if obstacle and not had and is_fresh(run.folder, "report", inputs, outputs):
+        return False
+    from polypskd.reporting.exports import Wishes, write_outputs
+
+    run.log.tell("report", "start")
+    made = write_outputs(
+        run.folder,
+        locate_frames(run.config.cohort, run.cohort),
+        Wishes(answers=run.answers, pdf=wanted and not obstacle),
+        progress=lambda done, total: run.log.progress("report", done, total),
+    )
+    write_stamp(run.folder, "report", inputs, made)
+    run.log.tell("report", "done")
+    return True
+
+
+# --- what the steps share -----------------------------------------------------------------------
+
+
+def _hash_report_inputs(run: Run) -> str:
+    """Fingerprint what a report is made from."""
     from polypskd.reporting.record import find_comparison
 
     read = ["config.yaml", *LABELS[:2], *NUMBERS[:3]]
@@ -244,23 +283,16 @@ def report(run: Run) -> bool:
         )
     optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2], *STUDY]
     read += [name for name in optional if (run.folder / name).exists()]
+    read += sorted(f"cams/{path.name}" for path in run.folder.glob("cams/*.png"))
     beside = find_comparison(run.folder)
-    inputs = fingerprint(
+    answers = run.answers or run.folder / "report.yaml"
+    return fingerprint(
         [
             [(name, file_hash(run.folder / name)) for name in read],
             file_hash(beside) if beside else None,
+            file_hash(answers) if answers.is_file() else None,
         ]
     )
-    if is_fresh(run.folder, "report", inputs, REPORT):
-        return False
-    run.log.tell("report", "start")
-    write_report(run.folder, locate_frames(run.config.cohort, run.cohort))
-    write_stamp(run.folder, "report", inputs, REPORT)
-    run.log.tell("report", "done")
-    return True
-
-
-# --- what the steps share -----------------------------------------------------------------------
 
 
 def _paid(run: Run, step: str) -> dict[str, float | None]:

@@ -27,7 +27,7 @@ NUMBERS = (
     "predictions_teacher.csv",
 )
 STUDY = ("study.json",)
-REPORT = ("report.html", "report.json")
+REPORT = ("report.html", "report.json", "guidelines.json")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Run:
         log: told of everything.
         overwrite: whether results that stand there may be replaced.
         shared: folder of pixels, teachers and targets that several runs share; None for its own.
+        pdf: whether report.pdf is made; None makes it where it can be made.
+        answers: the authors' answers; None takes report.yaml of the folder, if it is there.
     """
 
     folder: Path
@@ -47,6 +49,8 @@ class Run:
     log: RunLog
     overwrite: bool = False
     shared: Path | None = None
+    pdf: bool | None = None
+    answers: Path | None = None
 
     @property
     def cohort(self) -> Path:
@@ -67,6 +71,8 @@ def open_run(
     Raises:
         OutputError: it holds the results of another config, or other people's files.
     """
+    from polypskd.reporting.folders import remove_report
+
     path = folder / "config.yaml"
     text = _write_page(config)
     if not overwrite:
@@ -76,8 +82,9 @@ def open_run(
             # Each step judges by its stamp whether its files still hold. What the new config does
             # not make anew must not stand beside what it does.
             taught = () if has_teacher(config.student.method) else TEACHER
-            for name in (*taught, *NUMBERS, *STUDY, *REPORT):
+            for name in (*taught, *NUMBERS, *STUDY):
                 (folder / name).unlink(missing_ok=True)
+            remove_report(folder, REPORT)
     elif any(item.name != ".steps" for item in folder.iterdir()) and not overwrite:
         raise OutputError(f"{folder}: not empty and not a run; give --out another folder")
     clear_leftovers(folder)

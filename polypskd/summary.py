@@ -110,15 +110,33 @@ def _describe_evaluate(run: Run) -> Said:
 
 
 def _describe_report(run: Run) -> Said:
-    html = (run.folder / REPORT[0]).resolve()
-    return {"report": str(html)}, f"Wrote {html}"
+    values = _list_report(run)
+    lines = [f"Wrote {values['report']}"]
+    lines += [f"Wrote {values['pdf']}"] if values["pdf"] else []
+    lines += [values["remark"]] if values["remark"] else []
+    lines.append(
+        "Beside it: report.json, tables/, figures/, paper/, guidelines.md, model_card.md, "
+        "data_sheet.md"
+    )
+    return values, "\n".join(lines)
+
+
+def _list_report(run: Run) -> dict[str, Any]:
+    """Name the report and its PDF, or what keeps the PDF from being made."""
+    html, pdf = ((run.folder / name).resolve() for name in (REPORT[0], "report.pdf"))
+    remark = None
+    if not pdf.exists() and run.pdf is None and run.shared is None:
+        from polypskd.reporting.pdf import find_obstacle
+
+        remark = find_obstacle()
+    return {"report": str(html), "pdf": str(pdf) if pdf.exists() else None, "remark": remark}
 
 
 def _describe_run(run: Run) -> Said:
     numbers = read_json(run.folder / NUMBERS[0])
-    html = (run.folder / REPORT[0]).resolve()
+    listed = _list_report(run)
     values = {
-        "report": str(html),
+        **listed,
         "macro_f1": numbers["macro_f1"],
         "teacher_macro_f1": numbers["teacher"]["macro_f1"] if numbers.get("teacher") else None,
         "calibration": {
@@ -126,10 +144,14 @@ def _describe_run(run: Run) -> Said:
             for when in ("before", "after")
         },
     }
-    return values, (
-        f"{describe_scores(numbers, run.config.evaluation.confidence)}\nReport   {html}\n"
-        "Research use only: not a medical device, not for diagnosis."
-    )
+    lines = [
+        describe_scores(numbers, run.config.evaluation.confidence),
+        f"Report   {listed['report']}",
+        *([f"PDF      {listed['pdf']}"] if listed["pdf"] else []),
+        *([listed["remark"]] if listed["remark"] else []),
+        "Research use only: not a medical device, not for diagnosis.",
+    ]
+    return values, "\n".join(lines)
 
 
 def describe_comparison(record: dict[str, Any], folder: Path) -> Said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,10 +75,22 @@ def build_step(name: str) -> Callable[..., None]:
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder, e.g. runs/demo.")],
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            "--answers",
+            metavar="FILE",
+            help="What only the authors know; report.yaml of the run folder if not given.",
+        ),
+    ] = None,
+    pdf: Annotated[
+        bool | None,
+        typer.Option("--pdf/--no-pdf", help="Make report.pdf; made where it can be, if not given."),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write report.html and report.json of a run."""
+    """Write the report of a run: page, PDF, tables, figures, texts for a paper."""
     from polypskd import verbs
     from polypskd.artifacts import lock_run
     from polypskd.runs import reopen_run
@@ -85,7 +98,7 @@ def report(
     from polypskd.terminal import show_progress
 
     with show_progress(quiet) as listen:
-        opened = reopen_run(run, listen)
+        opened = replace(reopen_run(run, listen), pdf=pdf, answers=answers)
         with lock_run(run):
             _guarded(opened, verbs.VERBS["report"])
     say(*describe_step("report", opened), as_json)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 DASH = "–"
+
+
+Layout = Literal["numbers", "words", "pairs", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,43 @@ class Table:
         caption: one sentence above the table.
         head: C column headings.
         rows: R rows of C cells; a cell that is DASH is shown as "not defined".
+        key: its name in files and anchors; unique in a report.
+        raw: the R rows as numbers, estimates and texts before they were printed; empty where a
+            table was made of texts.
+        layout: "numbers" aligns cells right, "words" left, "pairs" the second column left; "tiles"
+            is a short list that a page shows as boxes.
+        sortable: whether the order of the rows is the reader's to choose.
+        fixed: that many last rows are totals, which stay last.
     """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    key: str = ""
+    raw: tuple[tuple[Any, ...], ...] = ()
+    layout: Layout = "numbers"
+    sortable: bool = False
+    fixed: int = 0
+
+
+def make_table(
+    key: str, caption: str, head: Sequence[str], raw: Iterable[Sequence[Any]], **look: Any
+) -> Table:
+    """Print the cells of a table: numbers, estimates with their intervals, texts.
+
+    Args:
+        key: its name in files and anchors.
+        caption: one sentence above the table.
+        head: C column headings.
+        raw: R rows of C cells; an estimate is ``{value, low, high}``.
+        **look: layout, sortable, fixed of the table.
+
+    >>> make_table("f1", "F1.", ("Class", "F1"), [("polyp", 0.5), ("normal", None)]).rows
+    (('polyp', '0.500'), ('normal', '–'))
+    """
+    kept = tuple(tuple(row) for row in raw)
+    rows = tuple(tuple(format_estimate(cell) for cell in row) for row in kept)
+    return Table(caption, tuple(head), rows, key=key, raw=kept, **look)
 
 
 def format_number(value: Any, digits: int = 3) -> str:

@@ -13,8 +13,8 @@ from polypskd.reporting.figures import (
     STUDENT,
     Picture,
     color,
-    encode,
     hatch,
+    make_picture,
     new_axes,
     place_legend,
     shorten,
@@ -41,11 +41,13 @@ def draw_agreement(examples: Examples, classes: Sequence[str]) -> Picture:
         linewidth=0.4,
     )
     axes.set(xlabel="agreement (share of votes for the consensus)", ylabel="frames", xlim=(0, 1.0))
+    axes.set_title("Agreement")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
     full = int(np.sum(examples.agreement >= 1))
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "agreement",
+        figure,
         f"Histogram of agreement of {len(examples)} frames, by class of the consensus.",
         f"Bars further left are frames on which the annotators disagreed more; on {full:,} of "
         f"{len(examples):,} frames all votes were the same.",
@@ -63,12 +65,13 @@ def draw_patterns(patterns: Mapping[str, int]) -> Picture:
     axes.set_yticks(range(len(shown)), [name for name, _ in shown])
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set(xlabel="frames", ylabel="votes for each class, sorted")
+    axes.set(xlabel="frames", ylabel="votes for each class, sorted", title="Patterns of votes")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     rest = sum(count for _, count in ranked[MAX_PATTERNS:])
     more = f" Rarer patterns ({rest:,} frames) are not drawn." if rest else ""
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "patterns",
+        figure,
         "Bar chart of vote patterns: "
         + "; ".join(f"{name} on {count} frames" for name, count in shown),
         "Each bar counts the frames whose votes fell in that pattern; 5-2 means five votes for "
@@ -105,7 +108,7 @@ def draw_stages(
             linewidth=0.4 if last < 30 else 0,
         )
         bottom += active
-    axes.set(xlabel="stage", ylabel="training examples in use")
+    axes.set(xlabel="stage", ylabel="training examples in use", title="Curriculum")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     if last:
         axes.set_xlim(-0.6, last + 0.6)
@@ -114,8 +117,9 @@ def draw_stages(
     place_legend(figure, axes)
     totals = ", ".join(f"{int(np.sum(examples.stage[train] <= stage)):,}" for stage in stages[:12])
     more = ", …" if last >= 12 else ""
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "stages",
+        figure,
         f"Stacked bars: training examples in use at each of {last + 1} stages: {totals}{more}.",
         "The height of a bar is the number of training examples in use from that stage on; "
         "paler shades of a color are harder levels of the same class.",

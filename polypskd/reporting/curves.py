@@ -18,12 +18,13 @@ from polypskd.reporting.figures import (
     Picture,
     color,
     dashes,
-    encode,
+    make_picture,
     new_axes,
     place_legend,
     shorten,
 )
 
+MAX_LISTED = 6  # areas in a caption
 Json = dict[str, Any]
 History = Sequence[Mapping[str, Any]]
 
@@ -31,21 +32,25 @@ History = Sequence[Mapping[str, Any]]
 def draw_losses(history: History, who: str) -> Picture:
     """Draw the training and validation loss of one network."""
     figure, axes = new_axes()
-    _plot(axes, history, "train_loss", (STUDENT, "-", "training"))
-    _plot(axes, history, "val_loss", (TEACHER, "--", "validation"))
-    changes = _changes(history)
+    members = _split(history)
+    _plot(axes, members, "train_loss", (STUDENT, "-", "training"))
+    _plot(axes, members, "val_loss", (TEACHER, "--", "validation"))
+    changes = _changes(members[0])
     for epoch in changes:
         axes.axvline(epoch, color=FAINT, linewidth=0.8, linestyle=":")
     axes.set(xlabel="epoch", ylabel="loss", title=who.capitalize())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
+    epochs = max(len(member) for member in members)
+    several = f" One line for each of the {len(members)} networks." if len(members) > 1 else ""
     dotted = " Dotted lines: more training examples join." if changes else ""
-    return Picture(
-        encode(figure),
-        f"Training and validation loss of the {who} over {len(history)} "
-        f"epoch{'' if len(history) == 1 else 's'}.",
+    return make_picture(
+        f"losses-{who}",
+        figure,
+        f"Training and validation loss of the {who} over {epochs} "
+        f"epoch{'' if epochs == 1 else 's'}.{several}",
         f"Loss of the {who}: a validation loss that rises while the training loss falls is "
-        f"overfitting.{dotted}",
+        f"overfitting.{several}{dotted}",
     )
 
 
@@ -54,12 +59,13 @@ def draw_progress(histories: Mapping[str, History]) -> Picture:
     figure, axes = new_axes()
     looks = {"student": (STUDENT, "-", "student"), "teacher": (TEACHER, "--", "teacher")}
     for who, history in histories.items():
-        _plot(axes, history, "val_macro_f1", looks[who])
+        _plot(axes, _split(history), "val_macro_f1", looks[who])
     axes.set(xlabel="epoch", ylabel="macro-F1 (validation)", ylim=(0, 1.02), title="Macro-F1")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "progress",
+        figure,
         f"Validation macro-F1 by epoch of the {' and the '.join(histories)}.",
         "Macro-F1 on the validation split after each epoch; higher is better.",
     )
@@ -76,11 +82,16 @@ def draw_roc(evaluation: Json, classes: Sequence[str]) -> Picture | None:
     areas = {name: point(pick(evaluation, "per_class", name, "auroc")) for name in drawn}
     place_legend(figure, axes)
     listed = "; ".join(f"{name} {format_number(area)}" for name, area in areas.items())
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "roc",
+        figure,
         f"ROC curves, one class against the others. Area under the curve: {listed}.",
         "Closer to the upper left corner is better; the gray line is chance. "
-        f"Area under the curve: {listed}.",
+        + (
+            f"Area under the curve: {listed}."
+            if len(drawn) <= MAX_LISTED
+            else "The areas stand in the table of classes."
+        ),
     )
 
 
@@ -92,8 +103,9 @@ def draw_precision_recall(evaluation: Json, classes: Sequence[str]) -> Picture |
     if not drawn:
         return None
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "precision-recall",
+        figure,
         f"Precision against recall of the classes {', '.join(drawn)}.",
         "Closer to the upper right corner is better; what can be reached depends on how frequent "
         "the class is.",
@@ -121,8 +133,9 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]] | None, title: str) -> Pi
         f"confidence {format_number(a, 2)}, accuracy {format_number(b, 2)}, {n} frames"
         for a, b, n in zip(confidence.tolist(), accuracy.tolist(), count.tolist(), strict=True)
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"reliability-{title.split(maxsplit=1)[0].lower()}",
+        figure,
         f"Reliability diagram, {title.lower()}: {listed}.",
         f"{title}: points below the gray line are overconfident, points above it underconfident; "
         "bins with few frames say little.",
@@ -149,12 +162,26 @@ def _plot_classes(
     return drawn
 
 
-def _plot(axes: Axes, history: History, key: str, look: tuple[str, str, str]) -> None:
-    epochs = [row["epoch"] for row in history]
-    values = [np.nan if row.get(key) is None else row[key] for row in history]
+def _split(history: History) -> list[History]:
+    """Split the history of an ensemble into those of its networks."""
+    members = sorted({row.get("member") or 0 for row in history})
+    return [[row for row in history if (row.get("member") or 0) == one] for one in members]
+
+
+def _plot(axes: Axes, members: Sequence[History], key: str, look: tuple[str, str, str]) -> None:
     shade, line, label = look
-    marker = "o" if len(epochs) < 3 else ""
-    axes.plot(epochs, values, color=shade, linestyle=line, label=label, marker=marker)
+    for index, history in enumerate(members):
+        epochs = [row["epoch"] for row in history]
+        values = [np.nan if row.get(key) is None else row[key] for row in history]
+        axes.plot(
+            epochs,
+            values,
+            color=shade,
+            linestyle=line,
+            linewidth=1.6 if len(members) == 1 else 1.0,
+            label=label if index == 0 else "_",
+            marker="o" if len(epochs) < 3 else "",
+        )
 
 
 def _changes(history: History) -> list[float]:

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib import rc_context, rcdefaults, rcParams
@@ -53,12 +53,16 @@ class Picture:
         alt: what it shows, in words.
         caption: one sentence that says what to read off.
         wide: takes the page's whole width.
+        key: its name in files and anchors; unique in a report.
+        figure: what it was drawn from, for other formats; save it within `style()`.
     """
 
     source: str
     alt: str
     caption: str
     wide: bool = False
+    key: str = ""
+    figure: Figure | None = field(default=None, repr=False, compare=False)
 
 
 @contextmanager
@@ -81,8 +85,25 @@ def new_axes(width: float = 3.6, height: float = 2.9) -> tuple[Figure, Axes]:
 def encode(figure: Figure) -> str:
     """Turn a figure into a data URI that depends on nothing but the figure."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    nothing = {"Date": None, "Creator": None}
+    # The page's card shows through, so that a figure fits a light and a dark page.
+    figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def make_picture(
+    key: str, figure: Figure, alt: str, caption: str, *, wide: bool = False
+) -> Picture:
+    """Encode a figure and keep it beside its code.
+
+    Args:
+        key: its name in files and anchors.
+        figure: drawn within `style()`.
+        alt: what it shows, in words.
+        caption: one sentence that says what to read off.
+        wide: takes the page's whole width.
+    """
+    return Picture(encode(figure), alt, caption, wide, key, figure)
 
 
 def color(index: int) -> str:
@@ -123,12 +144,15 @@ def tint(base: str, lightness: float) -> str:
 
 
 def shorten(name: str, length: int = 22) -> str:
-    """Cut a long name for an axis.
+    """Cut a long name for an axis, in its middle: names often differ at the end.
 
-    >>> shorten("a very long name of a class", 10)
-    'a very lo…'
+    >>> shorten("a very long name of a class", 11)
+    'a ver…class'
     """
-    return name if len(name) <= length else name[: length - 1] + "…"
+    if len(name) <= length:
+        return name
+    end = (length - 1) // 2
+    return name[: length - 1 - end] + "…" + name[-end:]
 
 
 def place_legend(figure: Figure, axes: Axes) -> None:

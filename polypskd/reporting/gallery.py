@@ -10,10 +10,27 @@ import numpy as np
 
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import Examples
-from polypskd.reporting.record import Predictions
+from polypskd.reporting.record import Predictions, Record
 
-SIDE = 144  # pixels
-QUALITY = 82
+SIDE = 224  # pixels
+QUALITY = 80
+LIMIT = 24
+MAX_CLASSES = 5  # in one card; the least likely ones without a vote are left out
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the student and the annotators say of one class of a frame.
+
+    Args:
+        name: the class.
+        p: the student's probability.
+        votes: annotators who chose it.
+    """
+
+    name: str
+    p: float
+    votes: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,10 @@ class Mistake:
         p: probability given to the predicted class.
         agreement: share of votes for the consensus.
         source: JPEG as a data URI; empty where the frame cannot be read.
+        level: how hard its subclass is, in the scheme's own word.
+        scores: the most likely classes, in the order of the classes.
+        others: classes that are not among them.
+        heatmap: JPEG of the class activation as a data URI; empty where there is none.
     """
 
     row: int
@@ -35,22 +56,36 @@ class Mistake:
     p: float
     agreement: float
     source: str
+    level: str = ""
+    scores: tuple[Score, ...] = ()
+    others: int = 0
+    heatmap: str = ""
 
 
 def find_mistakes(
-    examples: Examples, predictions: Predictions, frames_root: Path | None, limit: int = 12
+    record: Record, frames_root: Path | None, limit: int = LIMIT
 ) -> tuple[Mistake, ...]:
     """Find the test frames to whose wrong class the student gave the highest probability.
 
     Args:
-        examples: the examples table.
-        predictions: the student's predictions.
+        record: the run's files; a heatmap is taken from cams/<row>.png in its folder.
         frames_root: folder of the frames; None draws no frame.
         limit: most frames to return.
+
+    Returns:
+        The surest mistake first.
 
     Raises:
         ArtifactError: a prediction has no example.
     """
+    return tuple(
+        _describe(record, index, row, frames_root)
+        for _, row, index in _rank(record.examples, record.predictions)[:limit]
+    )
+
+
+def _rank(examples: Examples, predictions: Predictions) -> list[tuple[float, int, int]]:
+    """Rank the mistakes as (−p, row of the example, row of the prediction)."""
     row_of = {frame: index for index, frame in enumerate(examples.frame_id.tolist())}
     column = {name: index for index, name in enumerate(predictions.classes)}
     wrong = (predictions.split == "test") & (predictions.predicted != predictions.consensus)
@@ -64,16 +99,32 @@ def find_mistakes(
                 "`polypskd evaluate CONFIG` makes it anew"
             )
         found.append((-float(predictions.p[index, guess]), row, index))
-    return tuple(
-        Mistake(
-            row=row + 2,
-            reference=str(predictions.consensus[index]),
-            predicted=str(predictions.predicted[index]),
-            p=-negative,
-            agreement=float(examples.agreement[row]),
-            source=read_thumbnail(frames_root, str(examples.path[row])),
-        )
-        for negative, row, index in sorted(found)[:limit]
+    return sorted(found)
+
+
+def _describe(record: Record, index: int, row: int, frames_root: Path | None) -> Mistake:
+    examples, predictions = record.examples, record.predictions
+    reference, predicted = str(predictions.consensus[index]), str(predictions.predicted[index])
+    scores = [
+        Score(name, float(p), int(examples.votes[name][row]) if name in examples.votes else 0)
+        for name, p in zip(predictions.classes, predictions.p[index].tolist(), strict=True)
+    ]
+    ranked = sorted(
+        scores, key=lambda one: (one.name not in (reference, predicted), -one.votes, -one.p)
+    )
+    shown = {one.name for one in ranked[:MAX_CLASSES]}
+    cams = record.folder / "cams" if record.folder else None
+    return Mistake(
+        row=row + 2,
+        reference=reference,
+        predicted=predicted,
+        p=float(predictions.p[index, predictions.classes.index(predicted)]),
+        agreement=float(examples.agreement[row]),
+        source=read_thumbnail(frames_root, str(examples.path[row])),
+        level=str(examples.subclass[row]).removeprefix(f"{examples.consensus[row]}/"),
+        scores=tuple(one for one in scores if one.name in shown),
+        others=len(scores) - len(shown),
+        heatmap=read_thumbnail(cams, f"{row + 2}.png"),
     )
 
 

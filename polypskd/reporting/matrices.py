@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from polypskd.reporting.cells import format_number, point
+from polypskd.reporting.cells import format_estimate, format_number, point
 from polypskd.reporting.figures import (
+    FAINT,
     STUDENT,
     TEACHER,
     Picture,
-    encode,
+    make_picture,
     name_ticks,
     new_axes,
     place_legend,
@@ -56,8 +57,9 @@ def draw_confusion(confusion: Sequence[Sequence[int]] | None, classes: Sequence[
         for row, column in np.ndindex(K, K)
         if counts[row, column]
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "confusion",
+        figure,
         f"Confusion matrix. {listed}.",
         "Rows are the reference standard; each cell gives the frames and their share of the row, "
         "so the diagonal holds the sensitivities.",
@@ -79,29 +81,39 @@ def draw_levels(
     every = [(student or {})[name].get("macro_f1") for name in names]
     mixed = all(point(value) is not None for value in every)
     key, measure = ("macro_f1", "macro-F1") if mixed else ("accuracy", "accuracy")
-    figure, axes = new_axes()
-    rows = (("student", student, STUDENT, "o", -0.06), ("teacher", teacher, TEACHER, "s", 0.06))
-    for who, levels, shade, marker, shift in rows:
-        if not levels:
-            continue
+    figure, axes = new_axes(height=1.3 + 0.42 * len(names))
+    rows = [("student", student or {}, STUDENT, "o"), ("teacher", teacher or {}, TEACHER, "s")]
+    shown = [row for row in rows if row[1]]
+    for index, (who, levels, shade, marker) in enumerate(shown):
+        y = np.arange(len(names)) + 0.22 * (index - (len(shown) - 1) / 2)
         values = [(levels.get(name) or {}).get(key) for name in names]
-        middle = np.array([np.nan if point(v) is None else point(v) for v in values], dtype=float)
-        x = np.arange(len(names)) + shift
-        axes.plot(x, middle, marker=marker, color=shade, label=who)
-        for at, value in zip(x, values, strict=True):
+        middle = [np.nan if point(value) is None else point(value) for value in values]
+        axes.plot(middle, y, marker, color=shade, label=who, markersize=5)
+        for at, value in zip(y, values, strict=True):
             if isinstance(value, Mapping) and value.get("low") is not None:
-                axes.vlines(at, value["low"], value["high"], color=shade, linewidth=1)
+                axes.hlines(at, value["low"], value["high"], color=shade, linewidth=1.2)
     sizes = [(student or {})[name].get("n_frames") for name in names]
     name_ticks(
         axes,
         [f"{name}\n(n={format_number(size)})" for name, size in zip(names, sizes, strict=True)],
+        vertical=True,
     )
-    axes.set(xlabel=level, ylabel=measure, ylim=(0, 1.02), title=f"By {level}")
-    axes.margins(x=0.15)
+    axes.set(xlabel=measure, xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6))
+    axes.set_title(f"By {level}")
+    axes.grid(axis="x", color=FAINT, linewidth=0.5)
+    axes.set_axisbelow(True)
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
-        f"{measure[0].upper()}{measure[1:]} by {level}: {', '.join(names)}.",
-        "Levels run from the easiest to the hardest within each class; n is the number of frames, "
-        "and small n makes a point uncertain.",
+    listed = "; ".join(f"{name} {format_estimate(one)}" for name, one in _pair(names, student, key))
+    return make_picture(
+        "levels",
+        figure,
+        f"{measure[0].upper()}{measure[1:]} of the student by {level}: {listed}.",
+        "Each line is an interval. Levels run from the easiest to the hardest within each class; "
+        "n is the number of frames, and small n makes a point uncertain.",
     )
+
+
+def _pair(
+    names: Sequence[str], levels: Mapping[str, Any] | None, key: str
+) -> list[tuple[str, Any]]:
+    return [(name, (levels or {})[name].get(key)) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,7 @@ from polypskd.reporting.cells import (
     pick,
     point,
 )
-from polypskd.reporting.record import Json, Record, count_patients
-from polypskd.reporting.tables import SPLITS
+from polypskd.reporting.record import Json, Record, has_single_votes
 
 FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
 WORDS = (
@@ -58,25 +58,49 @@ def _confidence(record: Record) -> str:
     return format_confidence(pick(record.config, "evaluation", "confidence"))
 
 
+def describe_test(record: Record) -> str:
+    """Say what was tested on whom, against what."""
+    evaluation = record.evaluation
+    network = name_network(pick(evaluation, "model", "network"))
+    parameters = pick(evaluation, "model", "parameters")
+    size = f", {format_number(parameters)} parameters" if parameters else ""
+    known = record.agreement.get("patients_known")
+    people = evaluation.get("n_patients") if known else None
+    of = f" of {format_number(people)} patients" if people else ""
+    annotators = pick(record.agreement, "statistics", "n_annotators")
+    by = f"{format_number(annotators)} annotators" if annotators else "the annotators"
+    standard = "one vote a frame" if has_single_votes(record) else f"the consensus of {by}"
+    who = f"({network}{size})" if network or size else ""
+    return (
+        f"A student {who}, trained by {_name_method(record)}, was tested on "
+        f"{format_number(evaluation.get('n_frames'))} frames{of} (the "
+        f"{evaluation.get('split') or 'test'} split). The reference standard is {standard}."
+    ).replace("student ,", "student,")
+
+
+def name_network(value: Any) -> str:
+    """Name a network, given as a name or as its section of the config.
+
+    >>> name_network("resnet10"), name_network({"kind": "resnet10", "width": 16})
+    ('resnet10', 'resnet10')
+    """
+    return str(pick(value, "kind") or "") if isinstance(value, Mapping) else str(value or "")
+
+
 def list_findings(record: Record) -> list[str]:
-    """Say the findings in plain sentences."""
+    """Say what the headline figures do not: the teacher, and what the brackets hold."""
     evaluation, ratio = record.evaluation, compare_sizes(record.evaluation)
-    lines = [
-        f"The student was judged on {format_number(evaluation.get('n_frames'))} frames of the "
-        f"{evaluation.get('split') or 'test'} split.",
-        f"Its macro-F1 is {format_estimate(evaluation.get('macro_f1'))}.",
-    ]
+    lines = []
     if evaluation.get("teacher"):
         lines.append(
             f"The teacher's macro-F1 is {format_estimate(pick(evaluation, 'teacher', 'macro_f1'))}."
         )
-        lines += [warning] if (warning := warn_of_run(evaluation)) else []
     else:
         lines.append("No teacher was used.")
     if ratio is not None:
         lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
     lines.append(
-        "Expected calibration error (ECE) of the student: "
+        "Its expected calibration error (ECE) is "
         f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
         f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
         "temperature scaling."
@@ -85,19 +109,15 @@ def list_findings(record: Record) -> list[str]:
     return lines
 
 
-def count_flow(record: Record) -> list[tuple[str, str]]:
-    """Count the frames on their way into the splits, as (count, what)."""
-    excluded = int(record.agreement.get("excluded") or sum(record.exclusions.values()))
-    count = len(record.examples)
-    flow = [
-        (format_number(count + excluded), "frames given"),
-        (format_number(excluded), "left out"),
-        (format_number(count), "in the cohort"),
-        (format_number(count_patients(record)), "patients"),
-    ]
-    for split in SPLITS:
-        flow.append((format_number(int(np.sum(record.examples.split == split))), split))
-    return flow
+def list_limits(record: Record) -> str:
+    """Say the limits in one line; `list_limitations` tells them all."""
+    known = record.agreement.get("patients_known")
+    patients = "" if known else ", patients unknown"
+    return (
+        f"Limits: one cohort, one seed, {format_number(record.evaluation.get('n_frames'))} test "
+        f"frames{patients}; the reference standard is what annotators saw, not histology, unless "
+        "the cohort's owner says otherwise. The section Limitations tells more."
+    )
 
 
 def describe_curriculum(config: Json) -> str:
@@ -153,7 +173,8 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
 
 def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
     """Say which of the numbers are weaker than they look."""
-    evaluation, lines = record.evaluation, []
+    evaluation = record.evaluation
+    lines = [warning] if (warning := warn_of_run(evaluation)) else []
     before, after = (
         point(pick(evaluation, "calibration", when, "ece")) for when in ("before", "after")
     )
@@ -181,6 +202,37 @@ def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
 
 def describe_methods(record: Record) -> list[str]:
     """Say in plain sentences how the numbers were made."""
+    resamples = pick(record.config, "evaluation", "resamples")
+    known = record.agreement.get("patients_known")
+    by = " of patients" if known else " of frames, for patients are unknown"
+    return [
+        f"The student was trained by {_name_method(record)}.",
+        *_describe_networks(record),
+        "The consensus is the class with most votes; ties go to the class of higher risk.",
+        f"Intervals are {_confidence(record)} bootstrap intervals with "
+        f"{format_number(resamples)} resamples{by}.",
+        "The temperature was fitted on the validation split.",
+    ]
+
+
+def _describe_networks(record: Record) -> list[str]:
+    lines = []
+    for who in ("student", "teacher"):
+        part = record.config.get(who)
+        if not isinstance(part, Mapping) or (who == "teacher" and not record.evaluation.get(who)):
+            continue
+        network, epochs = name_network(part.get("network")), pick(part, "fit", "epochs")
+        count = part.get("ensemble") or 1
+        several = f"an ensemble of {count} networks {network}" if count > 1 else network
+        if network and epochs:
+            lines.append(f"The {who} ({several}) was trained for {epochs} epochs.")
+    size = pick(record.config, "augment", "size")
+    if isinstance(size, int):
+        lines.append(f"Frames were resized to {size} by {size} pixels.")
+    return lines
+
+
+def _name_method(record: Record) -> str:
     method: Any = record.evaluation.get("method") or {}
     kind = method.get("kind") if isinstance(method, dict) else method
     names = {
@@ -188,11 +240,4 @@ def describe_methods(record: Record) -> list[str]:
         "kd": "knowledge distillation (Hinton, Vinyals & Dean 2015)",
         "none": "labels alone, without distillation",
     }
-    resamples = pick(record.config, "evaluation", "resamples")
-    return [
-        f"The student was trained by {names.get(str(kind), str(kind))}.",
-        "The consensus is the class with most votes; ties go to the class of higher risk.",
-        f"Intervals are {_confidence(record)} bootstrap intervals with "
-        f"{format_number(resamples)} resamples, by patient where patients are known.",
-        "The temperature was fitted on the validation split.",
-    ]
+    return names.get(str(kind), str(kind))

@@ -54,6 +54,8 @@ class Record:
     Args:
         exclusions: frames left out, counted by reason.
         comparison: comparison.json of the comparison that the run belongs to, if it does.
+        study: study.json, what a clinical study asks beyond the evaluation; None without one.
+        folder: the run's own; nothing of its name goes into a report.
     """
 
     config: Json
@@ -65,6 +67,8 @@ class Record:
     histories: dict[str, list[Json]]
     exclusions: dict[str, int]
     comparison: Json | None = None
+    study: Json | None = None
+    folder: Path | None = None
 
 
 LEVELS = {
@@ -83,7 +87,7 @@ def read_record(run: Path) -> Record:
     """Read a run folder.
 
     Args:
-        run: the folder; histories and excluded.csv may be absent, the other files may not.
+        run: the folder; histories, excluded.csv and study.json may be absent, no other file may.
 
     Raises:
         ArtifactError: a file is missing or damaged.
@@ -105,6 +109,10 @@ def read_record(run: Path) -> Record:
         },
         exclusions=_read_exclusions(run / "excluded.csv"),
         comparison=read_json(beside) if (beside := find_comparison(run)) else None,
+        study=_without_paths(_read_mapping(study))
+        if (study := run / "study.json").exists()
+        else None,
+        folder=run,
     )
 
 
@@ -164,6 +172,17 @@ def name_levels(record: Record) -> str:
     """Say what the levels of this run are."""
     rule = (record.config.get("labels") or {}).get("subclasses") or {}
     return LEVELS.get(str(rule.get("kind")), "level")
+
+
+def list_classes(record: Record) -> list[str]:
+    """List the classes, in the order of agreement.json."""
+    return [str(name) for name in record.agreement.get("classes") or ()]
+
+
+def has_single_votes(record: Record) -> bool:
+    """Tell whether no frame has more than one vote."""
+    spread = (record.agreement.get("statistics") or {}).get("votes_per_frame") or {}
+    return spread.get("max") == 1
 
 
 def count_patients(record: Record) -> int | None:

@@ -13,8 +13,8 @@ from polypskd.reporting.cells import (
     Table,
     flatten,
     format_confidence,
-    format_estimate,
     format_number,
+    make_table,
     pick,
 )
 from polypskd.reporting.record import Record
@@ -48,64 +48,52 @@ INFORMATION = {
 }
 
 
-def tabulate_summary(evaluation: Json) -> Table:
+def tabulate_sides(evaluation: Json) -> Table:
     """Set the student beside the teacher."""
-    teacher = evaluation.get("teacher")
-    sides: list[Json | None] = [evaluation, teacher]
-    rows = [
-        ("Network", *(_text(pick(side, "model", "network")) for side in sides)),
-        *(
-            (label, *(format_estimate(pick(side, key)) for side in sides))
-            for key, label in (
-                ("macro_f1", "Macro-F1"),
-                ("accuracy", "Accuracy"),
-                ("auroc", "AUROC"),
-            )
-        ),
-        *(
-            (
-                f"ECE, {when} temperature scaling",
-                *(format_estimate(pick(side, "calibration", when, "ece")) for side in sides),
-            )
-            for when in ("before", "after")
-        ),
-        *(
-            (label, *(format_number(pick(side, "model", key)) for side in sides))
-            for key, label in (
-                ("parameters", "Parameters"),
-                ("macs", "Multiply-accumulates for a frame"),
-                ("size_bytes", "Size, bytes"),
-            )
-        ),
-    ]
-    return Table(
+    sides: list[Json | None] = [evaluation, evaluation.get("teacher")]
+    measures: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("Macro-F1", ("macro_f1",)),
+        ("Accuracy", ("accuracy",)),
+        ("AUROC", ("auroc",)),
+        ("ECE, before temperature scaling", ("calibration", "before", "ece")),
+        ("ECE, after temperature scaling", ("calibration", "after", "ece")),
+        ("Parameters", ("model", "parameters")),
+        ("Multiply-accumulates for a frame", ("model", "macs")),
+        ("Size, bytes", ("model", "size_bytes")),
+    )
+    rows = [("Network", *(_text(pick(side, "model", "network")) for side in sides))]
+    rows += [(label, *(pick(side, *keys) for side in sides)) for label, keys in measures]
+    return make_table(
+        "student-teacher",
         f"Student and teacher on the {evaluation.get('split') or 'test'} split; "
         "intervals in brackets.",
-        ("", "Student", "Teacher"),
-        tuple(rows),
+        ("Measure", "Student", "Teacher"),
+        rows,
     )
 
 
 def tabulate_splits(examples: Examples, classes: Sequence[str], known: bool) -> Table:
     """Count frames by class and split, and patients by split."""
-    rows: list[tuple[str, ...]] = []
     splits = [examples.split == name for name in SPLITS] + [np.ones(len(examples), dtype=bool)]
+    rows: list[tuple[Any, ...]] = []
     for name in classes:
         member = examples.consensus == name
-        rows.append((name, *(format_number(int(np.sum(member & split))) for split in splits)))
-    rows.append(("All frames", *(format_number(int(np.sum(split))) for split in splits)))
-    patients = [
-        format_number(len(np.unique(examples.patient_id[split]))) if known else DASH
-        for split in splits
-    ]
-    rows.append(("Patients", *patients))
-    return Table("Frames by class and split.", ("Class", *SPLITS, "all"), tuple(rows))
+        rows.append((name, *(int(np.sum(member & split)) for split in splits)))
+    rows.append(("All frames", *(int(np.sum(split)) for split in splits)))
+    people = [len(np.unique(examples.patient_id[split])) if known else None for split in splits]
+    rows.append(("Patients", *people))
+    caption = "Frames by class and split, and patients by split."
+    return make_table(
+        "splits", caption, ("Class", *SPLITS, "all"), rows, sortable=len(classes) > 2, fixed=2
+    )
 
 
 def tabulate_exclusions(exclusions: Mapping[str, int]) -> Table:
     """Count excluded frames by reason."""
-    rows = tuple((reason, format_number(count)) for reason, count in exclusions.items())
-    return Table("Frames left out, by reason.", ("Reason", "Frames"), rows)
+    caption = "Frames left out, by reason."
+    return make_table(
+        "exclusions", caption, ("Reason", "Frames"), exclusions.items(), layout="words"
+    )
 
 
 def tabulate_agreement(statistics: Json) -> Table:
@@ -113,9 +101,9 @@ def tabulate_agreement(statistics: Json) -> Table:
     spread = statistics.get("votes_per_frame") or {}
     found = [spread.get(key) for key in ("min", "median", "max")]
     votes = [DASH if number is None else f"{number:g}" for number in found]
-    rows = [(label, format_estimate(statistics.get(key))) for key, label in KAPPAS]
+    rows = [(label, statistics.get(key)) for key, label in KAPPAS]
     rows += [
-        (label, format_number(statistics.get(key)))
+        (label, statistics.get(key))
         for key, label in (
             ("n_annotators", "Annotators"),
             ("n_votes", "Votes"),
@@ -124,21 +112,21 @@ def tabulate_agreement(statistics: Json) -> Table:
     ]
     rows.append(("Votes for a frame: least, median, most", ", ".join(votes)))
     caption = f"Agreement between annotators{_tell_intervals(statistics)}."
-    return Table(caption, ("Measure", "Value"), tuple(rows))
+    return make_table("annotator-agreement", caption, ("Measure", "Value"), rows)
 
 
 def tabulate_pairs(statistics: Json) -> Table:
     """List Cohen's kappa of each pair of annotators."""
-    rows = tuple(
-        (
-            f"{pair.get('a')} and {pair.get('b')}",
-            format_number(pair.get("n")),
-            format_estimate(pair),
-        )
+    rows = [
+        (f"{pair.get('a')} and {pair.get('b')}", pair.get("n"), _estimate(pair))
         for pair in statistics.get("pairwise_cohen") or ()
-    )
+    ]
     caption = f"Cohen's kappa of each pair of annotators{_tell_intervals(statistics)}."
-    return Table(caption, ("Pair", "Frames", "Cohen's kappa"), rows)
+    return make_table("pairs", caption, ("Pair", "Frames", "Cohen's kappa"), rows, sortable=True)
+
+
+def _estimate(pair: Json) -> Json:
+    return {key: pair.get(key) for key in ("value", "low", "high")}
 
 
 def _tell_intervals(statistics: Json) -> str:
@@ -154,95 +142,100 @@ def tabulate_annotators(statistics: Json, classes: Sequence[str]) -> Table:
         shares = person.get("class_shares") or {}
         if not isinstance(shares, Mapping):
             shares = dict(zip(classes, shares, strict=False))
-        rows.append(
-            (
-                str(person.get("name")),
-                format_number(person.get("n_votes")),
-                format_number(person.get("share_with_consensus")),
-                *(format_number(shares.get(name)) for name in classes),
-            )
-        )
-    return Table(
+        kept = (str(person.get("name")), person.get("n_votes"), person.get("share_with_consensus"))
+        rows.append((*kept, *(shares.get(name) for name in classes)))
+    return make_table(
+        "annotators",
         "Votes of each annotator: share with the consensus, and share of each class.",
         ("Annotator", "Votes", "With consensus", *classes),
-        tuple(rows),
+        rows,
+        sortable=True,
     )
 
 
 def tabulate_subclasses(subclasses: Sequence[Mapping[str, Any]]) -> Table:
     """List the subclasses with their frames in each split."""
-    rows = tuple(
+    rows = [
         (
             str(row.get("name")),
             str(row.get("class")),
-            format_number(row.get("level")),
-            *(format_number(pick(row, "size", split)) for split in SPLITS),
+            row.get("level"),
+            *(pick(row, "size", split) for split in SPLITS),
         )
         for row in subclasses
-    )
-    return Table(
+    ]
+    return make_table(
+        "subclasses",
         "Subclasses, the easiest of each class first; frames in each split.",
         ("Subclass", "Class", "Level", *SPLITS),
         rows,
+        layout="pairs",
+        sortable=True,
     )
 
 
 def tabulate_classes(evaluation: Json, classes: Sequence[str]) -> Table:
-    """List the student's scores for each class, then over all classes."""
+    """List the student's scores for each class."""
     head = ("Class", "Precision", "Recall", "F1", "Specificity", "AUROC", "Frames")
     rows = [
         (
             name,
-            *(format_estimate(pick(evaluation, "per_class", name, key)) for key in SCORES),
-            format_number(pick(evaluation, "per_class", name, "support")),
+            *(pick(evaluation, "per_class", name, key) for key in SCORES),
+            pick(evaluation, "per_class", name, "support"),
         )
         for name in classes
     ]
-    return Table("The student's results for each class; intervals in brackets.", head, tuple(rows))
+    caption = "The student's results for each class; intervals in brackets."
+    return make_table("classes", caption, head, rows, sortable=len(classes) > 2)
 
 
 def tabulate_overall(evaluation: Json) -> Table:
     """List the student's scores over all classes."""
-    rows = tuple(
-        (label, format_estimate(evaluation.get(key)))
+    rows = [
+        (label, evaluation.get(key))
         for key, label in (
             ("macro_f1", "Macro-F1"),
             ("weighted_f1", "Weighted F1"),
             ("accuracy", "Accuracy"),
             ("auroc", "AUROC, mean over classes"),
         )
-    )
-    return Table("The student's results over all classes.", ("Measure", "Value"), rows)
+    ]
+    caption = "The student's results over all classes; intervals in brackets."
+    return make_table("overall", caption, ("Measure", "Value"), rows)
 
 
 def tabulate_levels(evaluation: Json, level: str) -> Table:
     """List the student's scores for each level; `level` says what that is."""
-    rows = tuple(
+    rows = [
         (
             str(name),
-            format_number(pick(row, "n_frames")),
-            *(format_estimate(pick(row, key)) for key in ("macro_f1", "accuracy", "ece")),
+            pick(row, "n_frames"),
+            *(pick(row, key) for key in ("macro_f1", "accuracy", "ece")),
         )
         for name, row in (evaluation.get("by_level") or {}).items()
-    )
-    return Table(
+    ]
+    return make_table(
+        "by-level",
         f"The student's results for each {level}. Where all frames are of one class, an F1 over "
         "classes is not defined.",
         (level.capitalize(), "Frames", "Macro-F1", "Accuracy", "ECE"),
         rows,
+        sortable=True,
     )
 
 
 def tabulate_calibration(evaluation: Json) -> Table:
     """Set the student's calibration before temperature scaling beside that after it."""
     calibration = evaluation.get("calibration") or {}
-    rows = tuple(
-        (label, *(format_estimate(pick(calibration, when, key)) for when in ("before", "after")))
+    rows = [
+        (label, *(pick(calibration, when, key) for when in ("before", "after")))
         for key, label in CALIBRATION
-    )
-    return Table(
-        f"Calibration of the student; temperature {format_number(calibration.get('temperature'))},"
-        f" {format_number(calibration.get('bins'))} bins.",
+    ]
+    temperature = format_number(calibration.get("temperature"))
+    return make_table(
+        "calibration-errors",
+        f"Calibration of the student; temperature {temperature}, "
+        f"{format_number(calibration.get('bins'))} bins.",
         ("Measure", "Before scaling", "After scaling"),
         rows,
     )
@@ -251,28 +244,30 @@ def tabulate_calibration(evaluation: Json) -> Table:
 def tabulate_information(evaluation: Json) -> Table:
     """List the label information: the teacher's where there is one."""
     who = "teacher" if evaluation.get("teacher") else "student"
-    rows = tuple(
-        (INFORMATION.get(key, key.replace("_", " ")), format_estimate(value))
+    rows = [
+        (INFORMATION.get(key, key.replace("_", " ")), value)
         for key, value in (evaluation.get("information") or {}).items()
-    )
-    return Table(
+    ]
+    caption = (
         f"Label information of the {who} on the training split: what it tells about the subclass "
-        "S of a frame whose class C is known. Sajedi & Plataniotis print 0.4656 label bits a "
-        "sample; that figure depends on how well the teacher knows the subclasses of its own "
-        "training frames, so another teacher gives another figure.",
-        ("Measure", "Value"),
-        rows,
+        "S of a frame whose class C is known."
     )
+    return make_table("information", caption, ("Measure", "Value"), rows)
 
 
 def tabulate_settings(record: Record) -> Table:
     """List the config, without paths."""
-    return Table("Settings of the run.", ("Setting", "Value"), tuple(flatten(record.config)))
+    rows = tuple(flatten(record.config))
+    return make_table(
+        "settings", "Settings of the run.", ("Setting", "Value"), rows, layout="words"
+    )
 
 
 def tabulate_provenance(record: Record) -> Table:
     """List the provenance, whatever it holds."""
-    return Table("Provenance.", ("Item", "Value"), tuple(flatten(record.provenance)))
+    rows = tuple(flatten(record.provenance))
+    caption = "Provenance: software, machine, seeds and hashes."
+    return make_table("provenance", caption, ("Item", "Value"), rows, layout="words")
 
 
 def _text(value: Any) -> str:

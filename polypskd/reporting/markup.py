@@ -1,0 +1,175 @@
+"""Texts and tables in Markdown, LaTeX and CSV; nothing from a cohort is read as a command there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polypskd.reporting.cells import DASH, Table
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "−": "$-$",
+    "–": "--",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "→": r"$\rightarrow$",
+    "κ": r"$\kappa$",
+    "…": r"\ldots{}",
+}
+MARKDOWN = re.compile(r"([\\`*_\[\]|#~!])")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet may run what begins so
+PLAIN = re.compile(r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
+NUMBER = r"([+−-]?\d[\d,]*(?:\.\d+)?)"
+ESTIMATE = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))?")  # as cells.py prints it
+
+
+def escape_latex(text: str) -> str:
+    r"""Write a text so that LaTeX prints it as it stands.
+
+    >>> escape_latex("50% of a_b & c")
+    '50\\% of a\\_b \\& c'
+    """
+    return "".join(LATEX.get(letter, letter) for letter in _flatten(text))
+
+
+def escape_markdown(text: str) -> str:
+    r"""Write a text so that Markdown prints it as it stands, and holds no HTML.
+
+    >>> escape_markdown("<b> a_b")
+    '&lt;b&gt; a\\_b'
+    """
+    plain = _flatten(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return MARKDOWN.sub(r"\\\1", plain)
+
+
+def escape_cell(text: str) -> str:
+    """Write a text so that a spreadsheet shows it, and does not run it; numbers stay numbers.
+
+    >>> escape_cell("=HYPERLINK(1)"), escape_cell("-0.5"), escape_cell("polyp")
+    ("'=HYPERLINK(1)", '-0.5', 'polyp')
+    """
+    return f"'{text}" if text.startswith(FORMULA) and not PLAIN.fullmatch(text) else text
+
+
+def write_csv(table: Table) -> str:
+    r"""Write a table as CSV: numbers as they were measured, estimates with low and high beside.
+
+    Args:
+        table: with its raw cells where it has them; else the printed ones are written.
+
+    >>> low = {"value": 0.5, "low": 0.25, "high": 0.75}
+    >>> write_csv(Table("", ("Class", "F1"), (("polyp", "0.500"),), raw=(("polyp", low),)))
+    'Class,F1,F1 low,F1 high\npolyp,0.5,0.25,0.75\n'
+    """
+    rows: Sequence[Sequence[Any]] = table.raw or [
+        [_read_printed(cell) for cell in row] for row in table.rows
+    ]
+    wide = [any(isinstance(row[j], Mapping) for row in rows) for j in range(len(table.head))]
+    head: list[str] = []
+    for name, with_interval in zip(table.head, wide, strict=True):
+        head += [name, f"{name} low".strip(), f"{name} high".strip()] if with_interval else [name]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([escape_cell(name) for name in head])
+    for row in rows:
+        cells: list[str] = []
+        for value, with_interval in zip(row, wide, strict=True):
+            parts = [value]
+            if isinstance(value, Mapping):
+                parts = [value.get(key) for key in ("value", "low", "high")]
+            elif with_interval:
+                parts = [value, None, None]
+            cells += [_write_value(part) for part in parts]
+        writer.writerow(cells)
+    return buffer.getvalue()
+
+
+def tabulate_markdown(table: Table) -> str:
+    """Write a table as Markdown, its caption before it."""
+    lines = [
+        f"{escape_markdown(table.caption)}\n" if table.caption else "",
+        _row(escape_markdown(name) for name in table.head),
+        _row("---:" if right else "---" for right in _find_numbers(table)),
+        *(_row(escape_markdown(cell) for cell in row) for row in table.rows),
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def tabulate_latex(table: Table, label: str) -> str:
+    """Write a table as LaTeX with booktabs.
+
+    Args:
+        table: the table.
+        label: to refer to it; letters and hyphens.
+    """
+    columns = "".join("r" if right else "l" for right in _find_numbers(table))
+    body = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in table.rows]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{escape_latex(table.caption)}}}\label{{tab:{label}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(escape_latex(name) for name in table.head) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _read_printed(text: str) -> Any:
+    """Take a printed number or estimate back to what a program reads; other text stays."""
+    match = ESTIMATE.fullmatch(text)
+    if match is None:
+        return text
+    value, low, high = (part and part.replace(",", "").replace("−", "-") for part in match.groups())
+    return value if low is None else {"value": value, "low": low, "high": high}
+
+
+def _find_numbers(table: Table) -> list[bool]:
+    """Tell for each column whether it holds numbers, which stand right."""
+    rows: Sequence[Sequence[Any]] = table.raw or table.rows
+    return [
+        any(not isinstance(row[j], str) and row[j] is not None for row in rows)
+        for j in range(len(table.head))
+    ]
+
+
+def _row(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _flatten(text: str) -> str:
+    """One line, without characters that are not printed."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _write_value(value: Any) -> str:
+    if value is None or value == DASH:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return escape_cell(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,280 @@
+"""Paragraphs and a table to paste into a paper, in Markdown and LaTeX.
+
+Every sentence rests on the run's own settings and numbers. They are a start: what the authors know
+of their patients, centers and annotators is theirs to add.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polypskd.reporting.cells import (
+    Table,
+    format_confidence,
+    format_estimate,
+    format_number,
+    make_table,
+    pick,
+)
+from polypskd.reporting.markup import (
+    escape_latex,
+    escape_markdown,
+    tabulate_latex,
+    tabulate_markdown,
+)
+from polypskd.reporting.record import Record, count_patients, list_classes
+
+METHODS = {
+    "none": "from the labels alone, without distillation",
+    "kd": "by knowledge distillation (Hinton et al. 2015)",
+    "skd": "by subclass knowledge distillation (Sajedi and Plataniotis 2022)",
+    "subclass_distillation": "by subclass distillation (Müller et al. 2020)",
+    "class_wise": "by class-wise distillation (Li and Yang 2023)",
+    "soft_votes": "from the annotators' votes as soft targets (Wei et al. 2022)",
+    "ordinal_skd": "by subclass knowledge distillation with ordinal targets",
+    "lelp": "by linear projections of the teacher's embeddings (LELP; Loo et al. 2024)",
+    "dkd": "by decoupled knowledge distillation (Zhao et al. 2022)",
+    "dist": "by DIST (Huang et al. 2022)",
+    "nkd": "by normalized knowledge distillation (Yang et al. 2023)",
+    "logit_std": "by knowledge distillation on standardized logits (Sun et al. 2024)",
+}
+SCORES = (
+    ("precision", "Precision"),
+    ("recall", "Recall"),
+    ("specificity", "Specificity"),
+    ("f1", "F1"),
+    ("auroc", "AUROC"),
+)
+NOTICE = "Research use only: not a medical device, not for diagnosis."
+SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A heading and the sentences below it.
+
+    Args:
+        title: the heading.
+        sentences: plain text.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+
+
+def write_paper(record: Record) -> dict[str, bytes]:
+    """Write the files of the folder ``paper``.
+
+    Args:
+        record: the run's files.
+
+    Returns:
+        Name of each file → its bytes.
+    """
+    methods = list_methods(record)
+    results = (Passage("Results", tuple(tell_results(record))),)
+    table = tabulate_results(record)
+    texts = {
+        "methods.md": _to_markdown(methods),
+        "methods.tex": _to_latex(methods),
+        "results.md": f"{_to_markdown(results)}\n{tabulate_markdown(table)}",
+        "results.tex": f"{_to_latex(results)}\n% needs \\usepackage{{booktabs}}\n"
+        + tabulate_latex(table, "results"),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def list_methods(record: Record) -> tuple[Passage, ...]:
+    """Tell how the run was made, as a paper's methods section does."""
+    return (
+        Passage("Data", tuple(_tell_data(record))),
+        Passage("Reference standard", tuple(_tell_reference(record))),
+        Passage("Model", tuple(_tell_model(record))),
+        Passage("Statistics", tuple(_tell_statistics(record))),
+    )
+
+
+def tell_results(record: Record) -> list[str]:
+    """Tell the results in a few sentences."""
+    evaluation = record.evaluation
+    confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
+    lines = [
+        f"On the {_count_test(record)} of the test split, the student reached a macro-F1 of "
+        f"{format_estimate(evaluation.get('macro_f1'))}, an accuracy of "
+        f"{format_estimate(evaluation.get('accuracy'))} and an AUROC of "
+        f"{format_estimate(evaluation.get('auroc'))}."
+    ]
+    teacher = evaluation.get("teacher")
+    if teacher:
+        lines.append(f"The teacher's macro-F1 was {format_estimate(teacher.get('macro_f1'))}.")
+    before, after = (pick(evaluation, "calibration", when, "ece") for when in ("before", "after"))
+    if before is not None:
+        lines.append(f"The expected calibration error was {format_estimate(before)}.")
+    if after is not None:
+        lines.append(f"After temperature scaling it was {format_estimate(after)}.")
+    lines.append(f"Brackets hold {confidence} intervals.")
+    return lines
+
+
+def tabulate_results(record: Record) -> Table:
+    """Set the student's results for each class into one table."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            name,
+            pick(record.evaluation, "per_class", name, "support"),
+            *(pick(record.evaluation, "per_class", name, key) for key, _ in SCORES),
+        )
+        for name in list_classes(record)
+    ]
+    confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
+    return make_table(
+        "results",
+        f"Results of the student for each class on the test split; {confidence} intervals.",
+        ("Class", "Frames", *(label for _, label in SCORES)),
+        rows,
+    )
+
+
+def _tell_data(record: Record) -> list[str]:
+    patients = count_patients(record)
+    of = f" of {format_number(patients)} patients" if patients else ""
+    classes = list_classes(record)
+    kind = pick(record.config, "cohort", "frames", "kind")
+    lines = []
+    if kind == "synthetic":
+        lines.append("Frames and votes were drawn by a program; no patient was involved.")
+    lines.append(
+        f"The cohort holds {format_number(len(record.examples))} frames{of} in "
+        f"{len(classes)} classes: {', '.join(classes)}."
+    )
+    excluded = sum(record.exclusions.values())
+    if excluded:
+        lines.append(f"{format_number(excluded)} further frames were left out before labeling.")
+    split = record.examples.split
+    sizes = [f"{format_number(int(np.sum(split == key)))} {name}" for key, name in SPLITS]
+    how = (
+        "given with the data"
+        if pick(record.config, "cohort", "split", "kind") == "column"
+        else ("drawn at random" + (", by patient" if patients else ""))
+    )
+    lines.append(f"The splits ({', '.join(sizes)} frames) were {how}.")
+    lines.append(
+        "No patient stands in two splits."
+        if patients
+        else "Patients are unknown, so that frames of one patient may stand in several splits."
+    )
+    return lines
+
+
+def _tell_reference(record: Record) -> list[str]:
+    if pick(record.config, "cohort", "votes", "kind") in ("subclass", "folders"):
+        return ["The reference standard is the class given with each frame."]
+    statistics = record.agreement.get("statistics") or {}
+    people, votes = statistics.get("n_annotators"), statistics.get("n_votes")
+    lines = []
+    if votes:
+        by = f" of {format_number(people)} annotators" if people else ""
+        lines.append(f"{format_number(votes)} votes{by} were at hand.")
+    lines.append(
+        "The reference standard is the consensus: the class with most votes. Ties go to the class "
+        "of higher risk."
+    )
+    if statistics.get("ties") is not None:
+        lines.append(f"Frames with a tie: {format_number(statistics['ties'])}.")
+    for key, name in (("fleiss_kappa", "Fleiss' kappa"), ("gwet_ac1", "Gwet's AC1")):
+        if pick(statistics, key, "value") is not None:
+            lines.append(f"{name} was {format_estimate(statistics[key])}.")
+    return lines
+
+
+def _tell_model(record: Record) -> list[str]:
+    config, evaluation = record.config, record.evaluation
+    method = evaluation.get("method") or {}
+    kind = method.get("kind") if isinstance(method, dict) else method
+    lines = []
+    teacher = evaluation.get("teacher")
+    subclasses = record.agreement.get("subclasses") or ()
+    if teacher:
+        count = pick(config, "teacher", "ensemble") or 1
+        who = "The teacher is" if count == 1 else f"The teacher is an ensemble of {count}, each"
+        lines.append(f"{who} {_tell_network(teacher, config, 'teacher')}")
+    lines.append(f"The student is {_tell_network(evaluation, config, 'student')}")
+    lines.append(f"The student was trained {METHODS.get(str(kind), f'by {kind}')}.")
+    if isinstance(method, dict) and method.get("temperature") is not None and teacher:
+        weight = method.get("alpha")
+        share = f" and a balance alpha of {weight:g}" if weight is not None else ""
+        lines.append(f"Distillation used a temperature of {method['temperature']:g}{share}.")
+    if subclasses:
+        lines.append(f"The labels hold {len(subclasses)} subclasses.")
+    lines.append(
+        "The weights kept are those of the epoch with the highest macro-F1 on the validation split."
+    )
+    return lines
+
+
+def _tell_network(side: dict[str, Any], config: dict[str, Any], who: str) -> str:
+    network = pick(side, "model", "network")
+    name = network.get("kind") if isinstance(network, dict) else network
+    parts = [f"a {name}" if name else "a network"]
+    if size := pick(side, "model", "parameters"):
+        parts.append(f"of {format_number(size)} parameters")
+    fit = pick(config, who, "fit") or {}
+    told = f"{' '.join(parts)}"
+    if fit.get("epochs"):
+        told += (
+            f", trained for {format_number(fit['epochs'])} epochs with {fit.get('optimizer')}, a "
+            f"batch of {fit.get('batch_size')} frames and a learning rate of {fit.get('lr'):g}"
+        )
+    if (size := pick(config, "augment", "size")) is not None:
+        told += f", on frames of {size} by {size} pixels"
+    return f"{told}."
+
+
+def _tell_statistics(record: Record) -> list[str]:
+    settings = record.config.get("evaluation") or {}
+    unit = "patients" if record.agreement.get("patients_known") else "frames"
+    packages = record.provenance.get("packages") or {}
+    seed = record.evaluation.get("seed", record.config.get("seed"))
+    lines = [
+        f"Intervals are {format_confidence(settings.get('confidence'))} bootstrap intervals from "
+        f"{format_number(settings.get('resamples'))} resamples of {unit}: percentile intervals, "
+        "and pivotal ones for calibration errors.",
+        f"The expected calibration error uses {settings.get('calibration_bins')} bins of equal "
+        "width; the temperature was fitted on the validation split.",
+        f"Everything was computed with polypskd {record.provenance.get('polypskd')}, seed {seed}"
+        + (
+            f" ({', '.join(f'{name} {version}' for name, version in packages.items())})."
+            if packages
+            else "."
+        ),
+        NOTICE,
+    ]
+    return lines
+
+
+def _count_test(record: Record) -> str:
+    evaluation = record.evaluation
+    patients = evaluation.get("n_patients") if record.agreement.get("patients_known") else None
+    of = f" of {format_number(patients)} patients" if patients else ""
+    return f"{format_number(evaluation.get('n_frames'))} frames{of}"
+
+
+def _to_markdown(passages: tuple[Passage, ...]) -> str:
+    parts = [
+        f"## {escape_markdown(one.title)}\n\n{escape_markdown(' '.join(one.sentences))}\n"
+        for one in passages
+    ]
+    return "\n".join(parts)
+
+
+def _to_latex(passages: tuple[Passage, ...]) -> str:
+    parts = [
+        f"\\subsection*{{{escape_latex(one.title)}}}\n"
+        + "\n".join(escape_latex(line) for line in one.sentences)
+        + "\n"
+        for one in passages
+    ]
+    return "\n".join(parts)

@@ -1,0 +1,46 @@
+"""How the numbers were made: the methods, the cohort, the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polypskd.reporting import curves
+from polypskd.reporting.content import Section
+from polypskd.reporting.flow_figure import draw_flow
+from polypskd.reporting.prose import describe_curriculum, describe_methods
+from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
+
+
+def build_methods(record: Record, frames: Path | None) -> Section:
+    """Say how the student was trained and judged, and on what."""
+    return Section(
+        "methods",
+        "Methods",
+        paragraphs=(" ".join(describe_methods(record)),),
+        parts=(_tell_cohort(record), _tell_training(record)),
+    )
+
+
+def _tell_cohort(record: Record) -> Section:
+    known = bool(record.agreement.get("patients_known"))
+    excluded = int(record.agreement.get("excluded") or sum(record.exclusions.values()))
+    splits = tabulate_splits(record.examples, list_classes(record), known)
+    exclusions = tabulate_exclusions(record.exclusions)
+    return Section(
+        "cohort",
+        "Cohort",
+        tables=(splits, *([exclusions] if exclusions.rows else [])),
+        pictures=(draw_flow(record.examples, record.exclusions, excluded, known=known),),
+    )
+
+
+def _tell_training(record: Record) -> Section:
+    told = {who: rows for who, rows in record.histories.items() if rows}
+    pictures = [curves.draw_losses(rows, who) for who, rows in told.items()]
+    if told:
+        pictures.append(curves.draw_progress(told))
+    lines = [describe_curriculum(record.config)]
+    if not told:
+        lines.append("No training history was recorded.")
+    return Section("training", "Training", paragraphs=tuple(lines), pictures=tuple(pictures))

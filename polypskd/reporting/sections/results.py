@@ -1,0 +1,30 @@
+"""What the student reached on the test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polypskd.reporting import curves, matrices, tables
+from polypskd.reporting.content import Section
+from polypskd.reporting.record import Record, list_classes
+
+
+def build_results(record: Record, frames: Path | None) -> Section:
+    """Tell the student's results: over all classes, for each class, beside the teacher's."""
+    evaluation, classes = record.evaluation, list_classes(record)
+    pictures = (
+        matrices.draw_confusion(evaluation.get("confusion"), classes),
+        curves.draw_roc(evaluation, classes),
+        curves.draw_precision_recall(evaluation, classes),
+    )
+    found = (
+        tables.tabulate_classes(evaluation, classes),
+        tables.tabulate_overall(evaluation),
+        tables.tabulate_sides(evaluation),
+    )
+    return Section(
+        "results",
+        "Results",
+        tables=tuple(table for table in found if table.rows),
+        pictures=tuple(one for one in pictures if one),
+    )

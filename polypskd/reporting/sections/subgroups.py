@@ -1,0 +1,27 @@
+"""Results in parts of the test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polypskd.reporting import matrices
+from polypskd.reporting.cells import pick
+from polypskd.reporting.content import Section
+from polypskd.reporting.record import Record, name_levels
+from polypskd.reporting.tables import tabulate_levels
+
+
+def build_subgroups(record: Record, frames: Path | None) -> Section | None:
+    """Tell the student's results by level; None where the evaluation has no levels."""
+    evaluation = record.evaluation
+    if not evaluation.get("by_level"):
+        return None
+    level = name_levels(record)
+    teacher = pick(evaluation, "teacher", "by_level")
+    by_level = Section(
+        "levels",
+        f"By {level}",
+        tables=(tabulate_levels(evaluation, level),),
+        pictures=(matrices.draw_levels(evaluation["by_level"], teacher, level),),
+    )
+    return Section("subgroups", "Subgroups", parts=(by_level,))

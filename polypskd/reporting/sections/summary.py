@@ -1,0 +1,70 @@
+"""The first third of a page: what was tested on whom, and how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polypskd.reporting.cells import Table, format_estimate, format_number, make_table, pick
+from polypskd.reporting.content import Section
+from polypskd.reporting.prose import describe_test, list_findings, list_limits
+from polypskd.reporting.record import Record
+
+ENDPOINTS = (
+    "Endpoints, judged by the value and, more cautiously, by the lower bound of its interval."
+)
+HEADLINE = (
+    ("Macro-F1", ("macro_f1",)),
+    ("Accuracy", ("accuracy",)),
+    ("AUROC", ("auroc",)),
+    ("ECE after scaling", ("calibration", "after", "ece")),
+)
+
+
+def build_summary(record: Record, frames: Path | None) -> Section:
+    """Tell the run in a third of a page."""
+    found = [_headline(record)]
+    if endpoints := _endpoints(record):
+        found.append(endpoints)
+    return Section(
+        "summary",
+        "Summary",
+        paragraphs=(describe_test(record),),
+        tables=tuple(found),
+        notes=(" ".join(list_findings(record)), list_limits(record)),
+    )
+
+
+def _headline(record: Record) -> Table:
+    rows = [(label, pick(record.evaluation, *keys)) for label, keys in HEADLINE]
+    return make_table(
+        "headline",
+        "The student's headline figures, with intervals.",
+        ("Measure", "Value"),
+        rows,
+        layout="tiles",
+    )
+
+
+def _endpoints(record: Record) -> Table | None:
+    """List the endpoints of a study: met, not met or not assessable."""
+    listed = (record.study or {}).get("endpoints") or ()
+    rows: list[tuple[Any, ...]] = []
+    for endpoint in listed:
+        measured = [
+            f"{one.get('measure')} {format_estimate(one)}, "
+            f"asked: at least {format_number(one.get('least'), 2)}"
+            for one in endpoint.get("reached") or ()
+        ]
+        rows.append(
+            (
+                str(endpoint.get("name")).replace("_", " "),
+                str(endpoint.get("by_value")),
+                str(endpoint.get("by_lower_bound")),
+                "; ".join([*measured, *filter(None, [endpoint.get("reason")])]) or None,
+            )
+        )
+    if not rows:
+        return None
+    head = ("Endpoint", "By value", "By lower bound", "Measured")
+    return make_table("endpoints", ENDPOINTS, head, rows, layout="words")

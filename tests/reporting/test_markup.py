@@ -1,0 +1,95 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypskd.reporting.cells import Table, make_table
+from polypskd.reporting.markup import (
+    escape_cell,
+    escape_latex,
+    escape_markdown,
+    tabulate_latex,
+    tabulate_markdown,
+    write_csv,
+)
+
+ESTIMATE = {"value": 0.123456789, "low": -0.5, "high": None}
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "=HYPERLINK('http://x')"]
+)
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text):
+    assert escape_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-0.5", "+3", "-1,234.5", "-2e-05", "polyp", "", "0-Is"])
+def test_numbers_and_plain_words_stay_as_they_are(text):
+    assert escape_cell(text) == text
+
+
+@given(st.text(max_size=30))
+def test_no_cell_of_a_csv_begins_a_formula(text):
+    table = make_table("t", "", (text, "n"), [(text, -1.5)])
+    for row in csv.reader(io.StringIO(write_csv(table), newline="")):
+        assert not row[0].startswith(("=", "@", "\t", "\r"))
+        if row[0].startswith(("+", "-")):
+            float(row[0].replace(",", "").rstrip("%"))
+
+
+def test_estimates_keep_their_digits_and_have_low_and_high_beside_them():
+    table = make_table("t", "", ("Class", "F1", "n"), [("a", ESTIMATE, 1234), ("b", None, True)])
+    rows = list(csv.reader(io.StringIO(write_csv(table))))
+    assert rows == [
+        ["Class", "F1", "F1 low", "F1 high", "n"],
+        ["a", "0.123456789", "-0.5", "", "1234"],
+        ["b", "", "", "", "yes"],
+    ]
+
+
+def test_a_table_of_printed_cells_gives_its_numbers_as_a_program_reads_them():
+    table = Table(
+        "", ("Method", "F1", "n"), (("kd", "−0.100 (−0.200 to 0.300)", "1,234"), ("skd", "–", "2"))
+    )
+    rows = list(csv.reader(io.StringIO(write_csv(table))))
+    assert rows == [
+        ["Method", "F1", "F1 low", "F1 high", "n"],
+        ["kd", "-0.100", "-0.200", "0.300", "1234"],
+        ["skd", "", "", "", "2"],
+    ]
+
+
+@given(st.text(max_size=40))
+def test_markdown_holds_no_html_and_keeps_a_cell_on_one_line(text):
+    told = escape_markdown(text)
+    assert "<" not in told
+    assert ">" not in told
+    table = make_table("t", "", ("a", "b"), [(text, 1)])
+    lines = tabulate_markdown(table).splitlines()
+    assert len(lines) == 3
+    bars = lines[2].replace("\\\\", "").replace("\\|", "").count("|")
+    assert bars == 3
+
+
+@given(st.text(max_size=40))
+def test_latex_leaves_no_command_of_the_text(text):
+    told = escape_latex(text)
+    for command in (
+        *("\\textbackslash{}", "\\textasciitilde{}", "\\textasciicircum{}", "\\textless{}"),
+        *("\\textgreater{}", "\\textbar{}", "\\textquotedbl{}", "\\rightarrow", "\\ldots{}"),
+        *("\\geq", "\\leq", "\\pm", "\\times", "\\kappa"),
+        *("\\&", "\\%", "\\$", "\\#", "\\_", "\\{", "\\}", "$-$"),
+    ):
+        told = told.replace(command, "")
+    assert not set(told) & set('\\&%#_{}~^<>|"')
+    assert "\n" not in told
+
+
+def test_a_table_in_latex_has_as_many_columns_as_it_says():
+    table = make_table("t", "50% of it", ("Class", "F1"), [("a_b & c", ESTIMATE)])
+    told = tabulate_latex(table, "t")
+    assert "\\begin{tabular}{lr}" in told
+    assert "a\\_b \\& c & 0.123 \\\\" in told
+    assert "\\caption{50\\% of it}\\label{tab:t}" in told
