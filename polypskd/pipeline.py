@@ -43,11 +43,13 @@ def derive(run: Run) -> bool:
     """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done.
 
     Raises:
+        ConfigError: the study asks for columns or annotators that the cohort lacks.
         OutputError: the folder holds what was made of other votes or frames.
     """
     from polypskd.cohort.ballot_table import write_votes
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
+    from polypskd.study.columns import check_columns
 
     config = run.config
     located = locate_cohort(config.cohort, seed=config.seed, folder=run.cohort)
@@ -67,6 +69,7 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
+    check_columns(config.study, cohort.columns, cohort.annotators)
     replace_examples(run, examples, inputs)
     # Hashed here and not later: these are the tables that the labels come from.
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})

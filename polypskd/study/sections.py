@@ -8,12 +8,14 @@ from typing import Any
 
 from polypskd.study.accuracy import describe_accuracy
 from polypskd.study.data import NotAssessableError, StudyData
+from polypskd.study.subgroups import describe_subgroups
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "accuracy": describe_accuracy,
+    "subgroups": describe_subgroups,
 }
 
 
