@@ -7,14 +7,28 @@ from functools import partial
 from typing import Any
 
 from polypskd.study.accuracy import describe_accuracy
+from polypskd.study.conformal import describe_conformal
 from polypskd.study.data import NotAssessableError, StudyData
+from polypskd.study.decisions import describe_decisions
+from polypskd.study.endpoints import describe_endpoints
+from polypskd.study.operating_points import describe_operating_points
+from polypskd.study.predictive_values import describe_predictive_values
+from polypskd.study.selective import describe_selective
 from polypskd.study.subgroups import describe_subgroups
+from polypskd.study.surveillance import describe_surveillance
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "accuracy": describe_accuracy,
+    "endpoints": describe_endpoints,
+    "surveillance": describe_surveillance,
+    "predictive_values": describe_predictive_values,
+    "operating_points": describe_operating_points,
+    "decisions": describe_decisions,
+    "selective": describe_selective,
+    "conformal": describe_conformal,
     "subgroups": describe_subgroups,
 }
 
