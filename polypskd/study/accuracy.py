@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.errors import CohortError
 from polypskd.metrics.aggregation import aggregate
 from polypskd.metrics.bounds import Bounds
-from polypskd.metrics.classification import class_margins
-from polypskd.metrics.delong import bound_class_areas
+from polypskd.metrics.classification import class_margins, predict_classes
+from polypskd.metrics.delong import bound_area, bound_class_areas, measure_areas
 from polypskd.metrics.diagnostics import diagnose, diagnose_classes, diagnose_overall
 from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.precision_recall import average_precision, rank_frames
 from polypskd.metrics.resampling import Resampling, patient_sums
-from polypskd.study.data import Floats, Json, NotAssessableError, StudyData
+from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData, Words
 
 Ints = NDArray[np.int64]
 
@@ -30,77 +29,168 @@ def describe_accuracy(data: StudyData) -> Json:
 
     Returns:
         ``frames`` with the scores of every class, of the positive classes together, and areas;
-        ``lesions`` and ``patients`` with the scores of the positive classes, or why not.
+        ``teacher`` with those of the positive classes, None without a teacher; ``lesions`` and
+        ``patients`` with the scores of every class, or why not.
     """
     if not len(data.test):
         raise NotAssessableError("the test split has no frames")
     test, sample = data.test, data.sample
-    frames = _diagnose(data, test.labels, test.predicted, sample)
-    margins = class_margins(test.student)
-    areas = bound_class_areas(margins, test.labels, sample.index, data.confidence)
-    frames["auroc_delong"] = dict(
-        zip(data.classes, [area.to_dict() for area in areas], strict=True)
-    )
-    frames["average_precision"] = _measure_precision(data, margins)
-    return {"frames": frames} | {name: _judge_units(data, name) for name in ("lesions", "patients")}
-
-
-def _diagnose(data: StudyData, labels: Ints, predicted: Ints, sample: Resampling) -> Json:
-    cells = patient_sums(
-        confusion_terms(labels, predicted, len(data.classes))["cells"],
-        sample.index,
-        sample.patients,
-    )
-    drawn = sample.measure({"cells": cells})["cells"]
-    positive = np.flatnonzero(data.positive).tolist()
-    each = diagnose_classes(cells, drawn, data.classes, data.confidence)
+    cells = _count_cells(data, test.labels, test.predicted, sample)
     return {
-        "n": len(labels),
+        "positive": _name_positive(data),
+        "confidence": data.confidence,
+        "patients_known": data.patients_known,
+        "frames": _diagnose(data, cells, sample) | _measure_areas(data),
+        "teacher": None if test.teacher is None else _judge_teacher(data, test.teacher),
+        "lesions": _judge_lesions(data),
+        "patients": _judge_patients(data),
+    }
+
+
+def risk_margins(logits: Floats, positive: Flags) -> Floats:
+    """Give the logit of the risk, the probability of the positive classes; it does not saturate.
+
+    Args:
+        logits: (N, K) class logits or log probabilities.
+        positive: (K,) some of the classes, not all.
+
+    Returns:
+        (N,).
+
+    >>> risk_margins(np.log([[0.5, 0.3, 0.2]]), np.array([False, True, True])).round(4).tolist()
+    [0.0]
+    """
+    inside, outside = (
+        np.logaddexp.reduce(logits[:, side], axis=1) for side in (positive, ~positive)
+    )
+    margins: Floats = inside - outside
+    return margins
+
+
+def _name_positive(data: StudyData) -> list[str]:
+    return [name for name, yes in zip(data.classes, data.positive, strict=True) if yes]
+
+
+def _count_cells(data: StudyData, labels: Ints, predicted: Ints, sample: Resampling) -> Floats:
+    """Give the confusion of each patient, (P, K, K)."""
+    terms = confusion_terms(labels, predicted, len(data.classes))["cells"]
+    return patient_sums(terms, sample.index, sample.patients)
+
+
+def _diagnose(data: StudyData, cells: Floats, sample: Resampling) -> Json:
+    drawn = sample.measure({"cells": cells})["cells"]
+    each = diagnose_classes(cells, drawn, data.classes, data.confidence)
+    chosen = np.flatnonzero(data.positive).tolist()
+    return {
+        "n": int(drawn[0].sum()),
         "confusion": drawn[0].astype(int).tolist(),
-        "positive": diagnose(cells, drawn, positive, data.confidence).to_dict(),
+        "positive": diagnose(cells, drawn, chosen, data.confidence).to_dict(),
         "classes": {name: one.to_dict() for name, one in each.items()},
         "overall": diagnose_overall(cells, drawn, data.confidence).to_dict(),
     }
 
 
-def _measure_precision(data: StudyData, margins: Floats) -> dict[str, Any]:
+# --- areas ----------------------------------------------------------------------------------------
+
+
+def _measure_areas(data: StudyData) -> Json:
+    """Measure the areas of every class against the rest, and of the risk."""
     test, sample = data.test, data.sample
-    drawn = sample.measure(
-        {},
-        {
-            name: partial(
-                average_precision,
-                rank_frames(margins[:, k], test.labels == k, sample.index, sample.patients),
-            )
-            for k, name in enumerate(data.classes)
-        },
-    )
+    margins = class_margins(test.student)
+    risk = risk_margins(test.student / test.temperature, data.positive)
+    areas = bound_class_areas(margins, test.labels, sample.index, data.confidence)
+    targets = {str(k): (margins[:, k], test.labels == k) for k in range(len(data.classes))}
+    targets["risk"] = risk, test.outcome
+    rankings = {
+        name: rank_frames(scores, positive, sample.index, sample.patients)
+        for name, (scores, positive) in targets.items()
+    }
+    drawn = sample.measure({}, {n: partial(average_precision, r) for n, r in rankings.items()})
     bounds = Bounds(data.confidence, sample.patients)
-    return {name: bounds.of(samples).to_dict() for name, samples in drawn.items()}
+    precision = {name: bounds.of(samples).to_dict() for name, samples in drawn.items()}
+    return {
+        "auroc_delong": {
+            name: area.to_dict() for name, area in zip(data.classes, areas, strict=True)
+        },
+        "average_precision": {name: precision[str(k)] for k, name in enumerate(data.classes)},
+        "risk": {
+            "auroc_delong": _bound_risk(data, risk),
+            "average_precision": precision["risk"],
+        },
+    }
 
 
-def _judge_units(data: StudyData, unit: str) -> Json:
-    """Judge lesions or patients, each by the frames that show it."""
+def _bound_risk(data: StudyData, risk: Floats) -> dict[str, Any]:
+    areas = measure_areas(risk[None], data.test.outcome, data.sample.index)
+    return bound_area(areas, 0, data.confidence).to_dict()
+
+
+def _judge_teacher(data: StudyData, logits: Floats) -> Json:
+    test, sample = data.test, data.sample
+    cells = _count_cells(data, test.labels, predict_classes(logits), sample)
+    found = _diagnose(data, cells, sample)
+    risk = {"auroc_delong": _bound_risk(data, risk_margins(logits, data.positive))}
+    return {name: found[name] for name in ("n", "confusion", "positive", "overall")} | {
+        "risk": risk
+    }
+
+
+# --- units ----------------------------------------------------------------------------------------
+
+
+def _judge_lesions(data: StudyData) -> Json:
+    """Judge lesions, each by the frames that show it; names count within a patient and an exam."""
     test, polyps = data.test, data.settings.polyps
-    if unit == "patients":
-        if not data.patients_known:
-            return {"not_assessable": "patients are unknown; set cohort.patients"}
-        names = test.patients
-    else:
-        if polyps.lesion is None:
-            return {"not_assessable": "no column tells lesions; set study.polyps.lesion"}
-        names = data.column(polyps.lesion)
+    if polyps.lesion is None:
+        return {"not_assessable": "no column tells lesions; set study.polyps.lesion"}
     try:
-        units = aggregate(
-            test.calibrated,
-            test.labels,
-            names,
-            None if unit == "patients" else test.patients,
-            rule=polyps.rule,
-            reference="max_risk" if unit == "patients" else "agree",
-        )
-    except CohortError as error:
-        return {"not_assessable": " ".join(str(error).split())}
+        columns = [data.column(name) for name in (polyps.lesion, polyps.exam) if name is not None]
+    except NotAssessableError as error:
+        return {"not_assessable": str(error)}
+    if data.patients_known:
+        columns.append(test.patients)
+    named = np.char.strip(columns[0]) != ""
+    if not named.any():
+        return {"not_assessable": f"column {polyps.lesion!r} is empty on the test split"}
+    names = _number_rows(columns)
+    # A frame without a lesion's name stands for itself.
+    names[~named] = names.max() + 1 + np.arange(int((~named).sum()))
+    return _judge_units(data, names, test.patients if data.patients_known else None)
+
+
+def _judge_patients(data: StudyData) -> Json:
+    if not data.patients_known:
+        return {"not_assessable": "patients are unknown; set cohort.patients"}
+    return _judge_units(data, data.sample.index, None, worst=True)
+
+
+def _number_rows(columns: list[Words]) -> Ints:
+    """Number the distinct rows of some columns, (N,)."""
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        levels, place = np.unique(column, return_inverse=True)
+        number = np.unique(number * len(levels) + place, return_inverse=True)[1].astype(np.int64)
+    return number
+
+
+def _judge_units(
+    data: StudyData, names: Ints, patients: Words | None, *, worst: bool = False
+) -> Json:
+    """Judge units by the rule; where their frames differ in class, the one of most risk counts."""
+    test = data.test
+    count = int(names.max()) + 1
+    least, most = np.full(count, len(data.classes)), np.full(count, -1)
+    np.minimum.at(least, names, test.labels)
+    np.maximum.at(most, names, test.labels)
+    mixed = int((least < most).sum())
+    units = aggregate(
+        test.calibrated,
+        test.labels,
+        names,
+        patients,
+        rule=data.settings.polyps.rule,
+        reference="max_risk" if worst or mixed else "agree",
+    )
     sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
-    judged = _diagnose(data, units.labels, units.predicted, sample)
-    return judged | {"rule": units.to_dict()}
+    cells = _count_cells(data, units.labels, units.predicted, sample)
+    return _diagnose(data, cells, sample) | {"rule": units.to_dict() | {"mixed": mixed}}
