@@ -69,6 +69,7 @@ def describe_subgroups(data: StudyData) -> Json:
             "least_patients": rules.patients,
             "hidden_patients": rules.hidden,
             "patients_known": data.patients_known,
+            "confidence": data.confidence,
         },
         "overall": _judge_all(data, terms, metrics),
         "columns": {name: (told | missing)[name] for name in order if name in told | missing},
