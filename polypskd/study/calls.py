@@ -19,6 +19,7 @@ from polypskd.metrics.aggregation import aggregate
 from polypskd.metrics.classification import predict_classes
 from polypskd.metrics.clinical.confidence import ConfidenceRule, fix_band
 from polypskd.metrics.resampling import Resampling
+from polypskd.study.columns import ABSENT
 from polypskd.study.data import NotAssessableError, Part, StudyData
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,8 @@ def gather_polyps(data: StudyData, part: Part) -> Polyps:
     if lesion is not None and len(part):
         words = data.column(lesion, part)
         # A frame of which no lesion is told stands for itself.
-        names = np.where(words == "", np.char.add("frame ", part.frame_ids), words)
+        alone = np.isin(np.char.lower(np.char.strip(words)), list(ABSENT))
+        names = np.where(alone, np.char.add("frame ", part.frame_ids), words)
         owners = patients if data.patients_known else None
         try:
             units = aggregate(probabilities, labels, names, owners, rule=data.settings.polyps.rule)
@@ -207,9 +209,9 @@ def join_words(
     """Read a column and give each polyp the word of its frames.
 
     Args:
-        words: (F,) as the column says; empty where it says nothing.
+        words: (F,) as the column says.
         polyps: whose frames they are.
-        read: gives the word meant, empty where unknown, None where it cannot be read.
+        read: gives the word meant, None where it cannot be read.
 
     Returns:
         (N,) words, empty where no frame tells one or frames contradict each other; and how many
@@ -217,7 +219,7 @@ def join_words(
         ``unreadable``.
     """
     names, place = np.unique(np.char.strip(words), return_inverse=True)
-    meant = [read(str(name)) if name else "" for name in names]
+    meant = ["" if name.lower() in ABSENT else read(name) for name in names.tolist()]
     unreadable = np.array([one is None for one in meant], dtype=np.bool_)
     known, code = np.unique(np.array([one or "" for one in meant]), return_inverse=True)
     of_frame = code[place]

@@ -1,0 +1,189 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypskd.metrics.clinical.confidence import ConfidenceRule, find_confident
+from polypskd.study.calls import (
+    call_positive,
+    fix_rule,
+    gather_polyps,
+    gather_test,
+    gather_validation,
+    join_sizes,
+    join_words,
+    sample_polyps,
+)
+from polypskd.study.data import NotAssessableError
+
+
+def name_lesions(part):
+    return np.array([f"{p}/{y}" for p, y in zip(part.patients, part.labels, strict=True)])
+
+
+def with_lesions(make_data, **more):
+    columns = {"lesion": name_lesions} | more.pop("columns", {})
+    polyps = {"lesion": "lesion"} | more.pop("polyps", {})
+    return make_data(columns=columns, polyps=polyps, **more)
+
+
+def test_without_a_column_of_lesions_each_frame_is_a_polyp(make_data):
+    data = make_data()
+    polyps = gather_test(data)
+    assert polyps.to_dict()["unit"] == "frames"
+    assert polyps.joined is None
+    np.testing.assert_allclose(polyps.risk, data.test.risk, atol=1e-12)
+    np.testing.assert_array_equal(polyps.outcome, data.test.outcome)
+    np.testing.assert_array_equal(polyps.predicted, data.test.predicted)
+    assert sample_polyps(data, polyps) is data.sample
+
+
+def test_the_risk_of_a_lesion_is_the_mean_over_its_frames(make_data):
+    data = with_lesions(make_data)
+    polyps = gather_test(data)
+    lesions = data.column("lesion")
+    names = sorted(set(lesions.tolist()))
+    assert (polyps.unit, len(polyps)) == ("lesions", len(names))
+    for at, name in enumerate(names):
+        own = lesions == name
+        assert polyps.risk[at] == pytest.approx(data.test.risk[own].mean())
+        assert polyps.labels[at] == data.test.labels[own][0]
+        assert polyps.patients[at] == data.test.patients[own][0]
+        assert set(polyps.frames[own].tolist()) == {at}
+
+
+def test_a_frame_without_a_lesion_stands_for_itself(make_data):
+    data = make_data(
+        n=60,
+        columns={"lesion": lambda part: np.where(part.labels == 0, "", name_lesions(part))},
+        polyps={"lesion": "lesion"},
+    )
+    polyps = gather_test(data)
+    alone = data.test.labels == 0
+    assert (np.bincount(polyps.frames)[polyps.frames[alone]] == 1).all()
+    assert len(polyps) == alone.sum() + len(set(name_lesions(data.test)[~alone].tolist()))
+
+
+def test_a_lesion_whose_frames_differ_in_their_reference_is_refused_with_the_reason(make_data):
+    data = make_data(columns={"lesion": lambda part: part.patients}, polyps={"lesion": "lesion"})
+    with pytest.raises(NotAssessableError, match="differ in reference label"):
+        gather_test(data)
+
+
+def test_empty_splits_are_refused_with_the_reason(make_data):
+    data = make_data(validation=0)
+    with pytest.raises(NotAssessableError, match=r"no frames, on which thresholds are chosen"):
+        gather_validation(data, "thresholds are")
+
+
+def test_lesions_are_resampled_with_the_draws_of_their_patients(make_data):
+    data = with_lesions(make_data)
+    polyps = gather_test(data)
+    sample = sample_polyps(data, polyps)
+    np.testing.assert_array_equal(sample.weights, data.sample.weights)
+    owners = np.unique(data.test.patients)
+    np.testing.assert_array_equal(owners[sample.index], polyps.patients)
+
+
+def test_where_patients_are_unknown_lesions_are_resampled(make_data):
+    data = with_lesions(make_data, patients_known=False)
+    # As a cohort without patients has it: each frame is a patient of its own.
+    data = replace(data, test=replace(data.test, patients=data.test.frame_ids))
+    polyps = gather_test(data)
+    sample = sample_polyps(data, polyps)
+    assert sample.patients == len(polyps) == len(set(data.column("lesion").tolist()))
+
+
+def test_the_band_is_fixed_on_validation_and_heeds_no_test_frame(make_data):
+    data = make_data(confidence={"kind": "coverage", "coverage": 0.8})
+    rule, told = fix_rule(data)
+    turned = replace(
+        data,
+        test=replace(
+            data.test, labels=(data.test.labels + 1) % 3, student=data.test.student[::-1].copy()
+        ),
+    )
+    assert fix_rule(turned)[0] == rule
+    assert told["rule"]["fixed_on"] == "val"
+    kept = find_confident(data.validation.risk, rule).sum()
+    assert abs(kept - 0.8 * len(data.validation)) <= 1
+    moved = replace(
+        data, validation=replace(data.validation, student=data.validation.student * 0.3)
+    )
+    assert fix_rule(moved)[0] != rule
+
+
+@pytest.mark.parametrize(
+    ("confidence", "low", "fixed_on"),
+    [({"kind": "band", "negative_to": 0.2, "positive_from": 0.9}, 0.2, "config")],
+)
+def test_a_band_of_the_config_is_taken_as_it_is(make_data, confidence, low, fixed_on):
+    rule, _ = fix_rule(make_data(confidence=confidence))
+    assert (rule.negative_to, rule.positive_from, rule.fixed_on) == (low, 0.9, fixed_on)
+
+
+def test_without_a_rule_every_call_counts_and_the_reason_is_told(make_data):
+    assert fix_rule(make_data(confidence={"kind": "none"})) == (
+        None,
+        {"kind": "none", "rule": None, "reason": ""},
+    )
+    rule, told = fix_rule(make_data(validation=0))
+    assert rule is None
+    assert "validation split has no frames" in told["reason"]
+
+
+@given(risk=st.floats(0, 1), ends=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted))
+def test_a_call_of_high_confidence_is_on_the_side_of_the_band_that_it_lies_on(risk, ends):
+    rule = ConfidenceRule(ends[0], ends[1], "config")
+    (called,) = call_positive(np.array([risk]), rule)
+    if risk >= ends[1]:
+        assert called
+    elif risk <= ends[0]:
+        assert not called
+
+
+def test_a_lesion_has_the_word_of_its_frames_unless_they_contradict_each_other(make_data):
+    def size(part):
+        _, lesion = np.unique(name_lesions(part), return_inverse=True)
+        words = np.array(["4", "4.0", "", "9", "5-6"], dtype="U9")[np.arange(len(lesion)) % 5]
+        words[lesion == 0] = np.resize(["4", "4.0", "unknown"], (lesion == 0).sum())
+        words[lesion == 1] = "5-6"
+        words[lesion == 2] = np.resize(["4", "9"], (lesion == 2).sum())
+        return words
+
+    data = with_lesions(make_data, columns={"mm": size}, polyps={"size_mm": "mm"})
+    polyps = gather_test(data)
+    sizes, counts = join_sizes(data, polyps)
+    for at in range(len(polyps)):
+        told = {w for w in data.column("mm")[polyps.frames == at].tolist() if w not in ("", "5-6")}
+        told = {float(w) for w in told - {"unknown"}}
+        expected = told.pop() if len(told) == 1 else np.nan
+        np.testing.assert_equal(sizes[at], expected)
+    assert np.isfinite(sizes[0])
+    assert np.isnan(sizes[1:3]).all()
+    assert counts["known"] == np.isfinite(sizes).sum()
+    assert counts["known"] + counts["unknown"] == len(polyps)
+    assert counts["unreadable"] == (data.column("mm") == "5-6").sum()
+    assert counts["contradictory"] >= 1
+
+
+def test_sizes_are_refused_where_no_column_tells_them(make_data):
+    data = make_data()
+    with pytest.raises(NotAssessableError, match=r"set study\.polyps\.size_mm"):
+        join_sizes(data, gather_test(data))
+
+
+def test_a_column_of_unknowns_gives_unknowns(make_data):
+    polyps = gather_test(make_data(n=12))
+    words, counts = join_words(np.full(12, " n/a "), polyps, str)
+    assert words.tolist() == [""] * 12
+    assert counts == {"known": 0, "unknown": 12, "contradictory": 0, "unreadable": 0}
+
+
+def test_validation_is_joined_by_the_same_rule(make_data):
+    data = with_lesions(make_data, polyps={"rule": "max_risk"})
+    polyps = gather_polyps(data, data.validation)
+    assert (polyps.split, polyps.joined["rule"]) == ("val", "max_risk")
+    assert len(polyps) == len(set(name_lesions(data.validation).tolist()))
