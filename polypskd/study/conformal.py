@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from polypskd.metrics.clinical.conformal import fit_conformal, measure_conformal
-from polypskd.study.calls import gather_test, gather_validation, sample_polyps
 from polypskd.study.data import Json, StudyData
+from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
 
 
 def describe_conformal(data: StudyData) -> Json:

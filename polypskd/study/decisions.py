@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from polypskd.metrics.clinical.decision_curve import measure_decisions
-from polypskd.study.calls import gather_test, sample_polyps
 from polypskd.study.data import Json, NotAssessableError, StudyData
+from polypskd.study.polyps import gather_test, sample_polyps
 
 
 def describe_decisions(data: StudyData) -> Json:

@@ -14,17 +14,9 @@ from polypskd.metrics.clinical.endpoints import Calls, Endpoint, Words, band_siz
 from polypskd.metrics.clinical.guidelines import HISTOLOGY
 from polypskd.metrics.clinical.shares import count_cells, measure_share
 from polypskd.metrics.clinical.thresholds import EndpointRule, configure_endpoints
-from polypskd.study.calls import (
-    CUTOFF,
-    Polyps,
-    call_positive,
-    fix_rule,
-    gather_test,
-    join_sizes,
-    join_words,
-    sample_polyps,
-)
+from polypskd.study.calls import CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, NotAssessableError, StudyData
+from polypskd.study.polyps import Polyps, gather_test, join_sizes, join_words, sample_polyps
 
 SOURCE = "set in study.thresholds"
 ASKED = ("rectum", "sigmoid")

@@ -10,8 +10,8 @@ from polypskd.metrics.clinical.operating_points import (
     apply_point,
     choose_point,
 )
-from polypskd.study.calls import gather_test, gather_validation, sample_polyps
 from polypskd.study.data import Json, StudyData
+from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
 
 
 def describe_operating_points(data: StudyData) -> Json:

@@ -8,8 +8,9 @@ from polypskd.metrics.clinical.confidence import find_confident
 from polypskd.metrics.clinical.contingency import CELLS, contingency_cells, score_contingency
 from polypskd.metrics.clinical.prevalence import measure_predictive_values
 from polypskd.metrics.clinical.shares import count_cells
-from polypskd.study.calls import CUTOFF, call_positive, fix_rule, gather_test, sample_polyps
+from polypskd.study.calls import CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, StudyData
+from polypskd.study.polyps import gather_test, sample_polyps
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))  # of the figure
 

@@ -7,14 +7,9 @@ from numpy.typing import NDArray
 
 from polypskd.metrics.clinical.confidence import fix_cutoffs
 from polypskd.metrics.clinical.selective import Claims, measure_selective
-from polypskd.study.calls import (
-    CUTOFF,
-    call_positive,
-    gather_test,
-    gather_validation,
-    sample_polyps,
-)
+from polypskd.study.calls import CUTOFF, call_positive
 from polypskd.study.data import Json, StudyData
+from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
 
 
 def describe_selective(data: StudyData) -> Json:

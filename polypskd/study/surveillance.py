@@ -20,9 +20,10 @@ from polypskd.metrics.clinical.guidelines import GUIDELINES, HISTOLOGY, Guidelin
 from polypskd.metrics.clinical.shares import Share
 from polypskd.metrics.clinical.surveillance import Findings, compare_intervals, derive_intervals
 from polypskd.metrics.resampling import Resampling
-from polypskd.study.calls import Polyps, fix_rule, gather_test, join_sizes, join_words
+from polypskd.study.calls import fix_rule
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.endpoints import list_rules
+from polypskd.study.polyps import Polyps, gather_test, join_sizes, join_words
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypskd.metrics.clinical.confidence import ConfidenceRule, find_confident
-from polypskd.study.calls import (
-    call_positive,
-    fix_rule,
+from polypskd.study.calls import call_positive, fix_rule
+from polypskd.study.data import NotAssessableError
+from polypskd.study.polyps import (
     gather_polyps,
     gather_test,
     gather_validation,
@@ -16,7 +16,6 @@ from polypskd.study.calls import (
     join_words,
     sample_polyps,
 )
-from polypskd.study.data import NotAssessableError
 
 
 def name_lesions(part):
@@ -66,9 +65,27 @@ def test_a_frame_without_a_lesion_stands_for_itself(make_data):
     assert len(polyps) == alone.sum() + len(set(name_lesions(data.test)[~alone].tolist()))
 
 
-def test_a_lesion_whose_frames_differ_in_their_reference_is_refused_with_the_reason(make_data):
-    data = make_data(columns={"lesion": lambda part: part.patients}, polyps={"lesion": "lesion"})
-    with pytest.raises(NotAssessableError, match="differ in reference label"):
+def test_a_lesion_whose_frames_differ_is_of_the_class_of_highest_risk_and_counted(make_data):
+    data = make_data(columns={"lesion": ["7"]}, polyps={"lesion": "lesion"})
+    polyps = gather_test(data)
+    patients = sorted(set(data.test.patients.tolist()))
+    own = [data.test.labels[data.test.patients == name] for name in patients]
+    assert polyps.labels.tolist() == [labels.max() for labels in own]
+    assert polyps.joined["mixed"] == sum(labels.min() < labels.max() for labels in own)
+
+
+def test_names_of_lesions_count_within_a_patient_and_an_exam(make_data):
+    columns = {"lesion": ["1", "2"], "exam": ["a", "a", "b", "b"]}
+    data = make_data(columns=columns, polyps={"lesion": "lesion", "exam": "exam"})
+    rows = (data.test.patients.tolist(), data.column("lesion").tolist(), data.column("exam"))
+    assert len(gather_test(data)) == len(set(zip(*rows, strict=True)))
+    without = replace(data, patients_known=False)
+    assert len(gather_test(without)) == 4
+
+
+def test_an_empty_column_of_lesions_is_refused_with_the_reason(make_data):
+    data = make_data(columns={"lesion": ["", "n/a"]}, polyps={"lesion": "lesion"})
+    with pytest.raises(NotAssessableError, match="column 'lesion' is empty on the test split"):
         gather_test(data)
 
 
