@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any
 
 from polypskd.study.accuracy import describe_accuracy
+from polypskd.study.annotators import describe_annotators
+from polypskd.study.baseline import describe_baseline
 from polypskd.study.conformal import describe_conformal
 from polypskd.study.data import NotAssessableError, StudyData
 from polypskd.study.decisions import describe_decisions
@@ -29,7 +31,9 @@ SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "decisions": describe_decisions,
     "selective": describe_selective,
     "conformal": describe_conformal,
+    "annotators": describe_annotators,
     "subgroups": describe_subgroups,
+    "baseline": describe_baseline,
 }
 
 
