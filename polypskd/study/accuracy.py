@@ -37,7 +37,7 @@ def describe_accuracy(data: StudyData) -> Json:
     test, sample = data.test, data.sample
     cells = _count_cells(data, test.labels, test.predicted, sample)
     return {
-        "positive": _name_positive(data),
+        "positive": name_positive(data),
         "confidence": data.confidence,
         "patients_known": data.patients_known,
         "frames": _diagnose(data, cells, sample) | _measure_areas(data),
@@ -67,7 +67,8 @@ def risk_margins(logits: Floats, positive: Flags) -> Floats:
     return margins
 
 
-def _name_positive(data: StudyData) -> list[str]:
+def name_positive(data: StudyData) -> list[str]:
+    """Name the classes that count as positive, lowest to highest risk."""
     return [name for name, yes in zip(data.classes, data.positive, strict=True) if yes]
 
 
