@@ -6,7 +6,7 @@ import math
 
 from polypskd.metrics.clinical.conformal import fit_conformal, measure_conformal
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, gather_validation, sample_polyps
 
 
 def describe_conformal(data: StudyData) -> Json:
@@ -32,7 +32,7 @@ def describe_conformal(data: StudyData) -> Json:
         confidence=data.confidence,
     )
     rows = zip(data.classes, fit.quantiles, strict=True)
-    return polyps.to_dict() | {
+    return describe_polyps(data, polyps) | {
         "validation": validation.to_dict(),
         "needed": math.ceil((1 - alpha) / alpha - 1e-9),
         "too_few": [name for name, quantile in rows if math.isinf(quantile)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polypskd.metrics.clinical.decision_curve import measure_decisions
 from polypskd.study.data import Json, NotAssessableError, StudyData
-from polypskd.study.polyps import gather_test, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, sample_polyps
 
 
 def describe_decisions(data: StudyData) -> Json:
@@ -34,7 +34,7 @@ def describe_decisions(data: StudyData) -> Json:
             useful.append([at, at])
         last = above
     return (
-        polyps.to_dict()
+        describe_polyps(data, polyps)
         | {"temperature": data.test.temperature, "useful": useful}
         | (curve.to_dict())
     )

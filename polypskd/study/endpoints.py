@@ -16,7 +16,14 @@ from polypskd.metrics.clinical.shares import count_cells, measure_share
 from polypskd.metrics.clinical.thresholds import EndpointRule, configure_endpoints
 from polypskd.study.calls import CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, NotAssessableError, StudyData
-from polypskd.study.polyps import Polyps, gather_test, join_sizes, join_words, sample_polyps
+from polypskd.study.polyps import (
+    Polyps,
+    describe_polyps,
+    gather_test,
+    join_sizes,
+    join_words,
+    sample_polyps,
+)
 
 SOURCE = "set in study.thresholds"
 ASKED = ("rectum", "sigmoid")
@@ -91,7 +98,7 @@ def describe_endpoints(data: StudyData) -> Json:
         "segments": places["reason"] if segments is None else "",
     }
     rules = {one.name: one for one in list_rules(data.settings)}
-    return polyps.to_dict() | {
+    return describe_polyps(data, polyps) | {
         "cutoff": CUTOFF,
         "confidence_rule": told,
         "sizes": sizes,

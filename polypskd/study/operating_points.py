@@ -11,7 +11,7 @@ from polypskd.metrics.clinical.operating_points import (
     choose_point,
 )
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, gather_validation, sample_polyps
 
 
 def describe_operating_points(data: StudyData) -> Json:
@@ -33,7 +33,7 @@ def describe_operating_points(data: StudyData) -> Json:
         point = choose_point(chosen_on, wanted.target, wanted.least)
         applied = apply_point(point, test, sample, confidence=data.confidence)
         points.append(applied.to_dict() | {"reason": _explain(point)})
-    return polyps.to_dict() | {"validation": validation.to_dict(), "points": points}
+    return describe_polyps(data, polyps) | {"validation": validation.to_dict(), "points": points}
 
 
 def _explain(point: OperatingPoint) -> str:

@@ -54,13 +54,24 @@ class Polyps:
         return len(self.labels)
 
     def to_dict(self) -> Json:
-        """Say what was judged, for JSON."""
+        """Say what these polyps are, for JSON."""
         return {
             "unit": self.unit,
             "joined": self.joined,
             "n": len(self),
             "positive": int(self.outcome.sum()),
         }
+
+
+def describe_polyps(data: StudyData, polyps: Polyps) -> Json:
+    """Say what is judged: the polyps, their patients, and the confidence of the intervals.
+
+    Args:
+        data: the run.
+        polyps: of its test split.
+    """
+    patients = len(np.unique(polyps.patients)) if data.patients_known else None
+    return polyps.to_dict() | {"patients": patients, "confidence": data.confidence}
 
 
 def gather_polyps(data: StudyData, part: Part) -> Polyps:

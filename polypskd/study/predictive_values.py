@@ -10,7 +10,7 @@ from polypskd.metrics.clinical.prevalence import measure_predictive_values
 from polypskd.metrics.clinical.shares import count_cells
 from polypskd.study.calls import CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import gather_test, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, sample_polyps
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))  # of the figure
 
@@ -53,4 +53,4 @@ def describe_predictive_values(data: StudyData) -> Json:
         found[name] = {"table": scores.to_dict(), "stated": stated, "curve": curve}
     prevalence = float(polyps.outcome.mean())
     header = {"cutoff": CUTOFF, "confidence_rule": told, "prevalence": prevalence}
-    return polyps.to_dict() | header | found
+    return describe_polyps(data, polyps) | header | found

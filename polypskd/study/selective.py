@@ -9,7 +9,7 @@ from polypskd.metrics.clinical.confidence import fix_cutoffs
 from polypskd.metrics.clinical.selective import Claims, measure_selective
 from polypskd.study.calls import CUTOFF, call_positive
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import gather_test, gather_validation, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, gather_validation, sample_polyps
 
 
 def describe_selective(data: StudyData) -> Json:
@@ -36,7 +36,7 @@ def describe_selective(data: StudyData) -> Json:
         {"wanted": share} | point
         for share, point in zip(wanted, scores["points"], strict=True)  # type: ignore[call-overload]
     ]
-    return polyps.to_dict() | {
+    return describe_polyps(data, polyps) | {
         "cutoff": CUTOFF,
         "fixed_on": "val",
         "validation": validation.to_dict(),

@@ -78,6 +78,7 @@ def describe_surveillance(data: StudyData) -> Json:
     return {
         "unit": polyps.unit,
         "joined": polyps.joined,
+        "confidence": data.confidence,
         "exam": unit,
         "exams": len(exams.patients),
         "polyps": len(exams.called),
