@@ -181,28 +181,47 @@ def _recalibrate(data: StudyData, risk: Floats, here: Flags, patients: int) -> J
 # --- difficulty levels ----------------------------------------------------------------------------
 
 
+def list_levels(data: StudyData, among: Flags | None = None) -> dict[str, Flags]:
+    """Give the test frames, (N,), of each difficulty level, the easiest first.
+
+    Args:
+        data: the run.
+        among: (N,) the frames that count; None counts all.
+    """
+    levels = data.test.levels
+    counted = np.ones(len(levels), dtype=bool) if among is None else among
+    present = np.unique(levels[counted]).tolist()
+    order = [name for name in data.level_order if name in present]
+    order += [name for name in present if name not in order]
+    return {name: (levels == name) & counted for name in order}
+
+
+def count_level(data: StudyData, here: Flags) -> Json:
+    """Count the frames (N,) of a level and their patients, and say where they are too few."""
+    settings, frames = data.settings, int(here.sum())
+    patients = len(np.unique(data.sample.index[here]))
+    found: Json = {"n_frames": frames, "n_patients": patients}
+    if frames >= settings.least_frames and patients >= settings.least_patients:
+        return found
+    return found | {
+        "not_assessable": f"{frames} frames of {patients} patients; numbers need "
+        f"{settings.least_frames} frames of {settings.least_patients} patients "
+        "(study.least_frames, study.least_patients)"
+    }
+
+
 def _judge_levels(data: StudyData, scaled: dict[str, Floats]) -> Json:
     """Judge each level that has enough frames and patients."""
-    test = data.test
     found: Json = {}
-    present = np.unique(test.levels).tolist()
-    order = [name for name in data.level_order if name in present]
-    for level in order + [name for name in present if name not in order]:
-        here = test.levels == level
-        frames, patients = int(here.sum()), len(np.unique(data.sample.index[here]))
-        found[level] = {"n_frames": frames, "n_patients": patients}
-        few = frames < data.settings.least_frames or patients < data.settings.least_patients
-        if few:
-            found[level]["not_assessable"] = (
-                f"{frames} frames of {patients} patients; at least {data.settings.least_frames} "
-                f"of {data.settings.least_patients} are asked for "
-                "(study.least_frames, study.least_patients)"
-            )
-            continue
-        found[level] |= {
-            kind: _judge_level(data, log_probabilities(logits), here, patients)
-            for kind, logits in scaled.items()
-        }
+    for level, here in list_levels(data).items():
+        found[level] = count_level(data, here)
+        if "not_assessable" not in found[level]:
+            found[level] |= {
+                kind: _judge_level(
+                    data, log_probabilities(logits), here, found[level]["n_patients"]
+                )
+                for kind, logits in scaled.items()
+            }
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from polypskd.study.accuracy import describe_accuracy
 from polypskd.study.annotators import describe_annotators
 from polypskd.study.baseline import describe_baseline
+from polypskd.study.calibration import describe_calibration
 from polypskd.study.conformal import describe_conformal
 from polypskd.study.data import NotAssessableError, StudyData
 from polypskd.study.decisions import describe_decisions
@@ -16,6 +17,7 @@ from polypskd.study.endpoints import describe_endpoints
 from polypskd.study.operating_points import describe_operating_points
 from polypskd.study.predictive_values import describe_predictive_values
 from polypskd.study.selective import describe_selective
+from polypskd.study.soft_labels import describe_soft_labels
 from polypskd.study.subgroups import describe_subgroups
 from polypskd.study.surveillance import describe_surveillance
 
@@ -24,6 +26,8 @@ Progress = Callable[[int, int], None]
 
 SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "accuracy": describe_accuracy,
+    "calibration": describe_calibration,
+    "soft_labels": describe_soft_labels,
     "endpoints": describe_endpoints,
     "surveillance": describe_surveillance,
     "predictive_values": describe_predictive_values,
