@@ -9,7 +9,13 @@ from polypskd.metrics.clinical.confidence import fix_cutoffs
 from polypskd.metrics.clinical.selective import Claims, measure_selective
 from polypskd.study.calls import CUTOFF, call_positive
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import describe_polyps, gather_test, gather_validation, sample_polyps
+from polypskd.study.polyps import (
+    describe_polyps,
+    gather_test,
+    gather_validation,
+    leave_bounds,
+    sample_polyps,
+)
 
 
 def describe_selective(data: StudyData) -> Json:
@@ -31,17 +37,16 @@ def describe_selective(data: StudyData) -> Json:
     claims = Claims(polyps.outcome, call_positive(polyps.risk, None), _how_sure(polyps.risk))
     scores = measure_selective(
         claims, cutoffs, sample_polyps(data, polyps), confidence=data.confidence
-    ).to_dict()
-    points = [
-        {"wanted": share} | point
-        for share, point in zip(wanted, scores["points"], strict=True)  # type: ignore[call-overload]
-    ]
+    )
     return describe_polyps(data, polyps) | {
         "cutoff": CUTOFF,
         "fixed_on": "val",
         "validation": validation.to_dict(),
-        "aurc": scores["aurc"],
-        "points": points,
+        "aurc": leave_bounds(scores.aurc).to_dict(),
+        "points": [
+            {"wanted": share} | point.to_dict()
+            for share, point in zip(wanted, scores.points, strict=True)
+        ],
     }
 
 

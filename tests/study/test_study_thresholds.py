@@ -233,3 +233,12 @@ def test_classes_with_too_few_validation_polyps_are_named(make_data):
     assert strict["needed"] == 99
     assert strict["too_few"] == ["hyperplastic", "serrated", "adenoma"]
     assert strict["sizes"]["3"]["value"] == 1
+
+
+def test_a_network_without_an_error_gets_no_interval_of_no_width(make_data):
+    data = make_data(miscoverage=0.01)
+    perfect = np.eye(3)[data.test.labels] * 9
+    data = replace(data, test=replace(data.test, student=perfect))
+    (row, *_) = describe_predictive_values(data)["all"]["stated"]
+    assert row["npv_by_patient"] == {"value": 1, "low": None, "high": None}
+    assert describe_selective(data)["aurc"] == {"value": 0, "low": None, "high": None}

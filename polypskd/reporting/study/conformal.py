@@ -7,7 +7,7 @@ from typing import Any
 
 from polypskd.reporting.cells import Table, format_estimate, format_number
 from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, new_axes, shorten, tint
-from polypskd.reporting.study.polyps import format_count, tell_interval, tell_polyps
+from polypskd.reporting.study.polyps import format_count, tell_interval
 
 Json = Mapping[str, Any]
 
@@ -36,7 +36,6 @@ def tell_conformal(section: Json) -> list[str]:
         else f"Every class is covered at least as often as the {aim:.0%} aimed at."
     )
     told = [
-        tell_polyps(section),
         f"{covered} A set holds {format_estimate(section['size'], 2)} classes on average, and one "
         f"class alone in {format_estimate(section['sizes']['1'])}.",
     ]

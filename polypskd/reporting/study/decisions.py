@@ -8,7 +8,7 @@ from typing import Any
 from polypskd.reporting.cells import Table, format_estimate, format_number
 from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, new_axes, place_legend
 from polypskd.reporting.study.bands import fill_band
-from polypskd.reporting.study.polyps import tell_interval, tell_polyps
+from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ def tell_decisions(section: Json) -> list[str]:
         else "At no threshold does acting on the student's risk have more net benefit than acting "
         "on all polyps or on none, by the lower bound of the gain."
     )
-    return [tell_polyps(section), found]
+    return [found]
 
 
 def tabulate_decisions(section: Json) -> list[Table]:
@@ -73,6 +73,7 @@ def draw_decisions(section: Json) -> list[Picture]:
         return []
     curve, prevalence = section["curve"], section["prevalence"]
     x = [row["threshold"] for row in curve]
+    tops = [row["model"]["high"] or row["model"]["value"] for row in curve] + [prevalence]
     figure, axes = new_axes(3.6, 3.0)
     axes.axhline(0, color=FAINT, linewidth=1.2, label="none")
     everyone = [row["everyone"]["value"] for row in curve]
@@ -84,7 +85,7 @@ def draw_decisions(section: Json) -> list[Picture]:
         ylabel="net benefit",
         title="Decision curve",
         xlim=(0, 1),
-        ylim=(-0.25 * prevalence, 1.1 * prevalence),
+        ylim=(-0.25 * prevalence, 1.05 * max(tops)),
     )
     place_legend(figure, axes)
     listed = "; ".join(

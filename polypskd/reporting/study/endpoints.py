@@ -118,30 +118,50 @@ def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[
     """
     if "not_assessable" in section:
         return []
-    rows: list[tuple[str, ...]] = []
-    for one in list_endpoints(section, surveillance):
-        verdicts = (one["by_value"], one["by_lower_bound"])
-        for reached in one["reached"]:
-            checked = "" if reached["checked"] else "unchecked: "
-            rows.append(
-                (
-                    f"{one['title']}: {MEASURES[reached['measure']]}",
-                    f"≥ {format_number(float(reached['least']), 2)}",
-                    format_count(reached),
-                    *verdicts,
-                    one["reason"] or DASH,
-                    f"{checked}{reached['source']}",
-                )
-            )
-        if not one["reached"]:
-            rows.append((one["title"], DASH, DASH, *verdicts, one["reason"], DASH))
+    found = list_endpoints(section, surveillance)
+    head = ["Endpoint", "Required", "Measured", "By value", "By lower bound", "Remark"]
+    rows = [row for one in found for row in _list_thresholds(one)]
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
     endpoints = Table(
         f"Endpoints of the societies; {tell_interval(section)}. An endpoint is met if all of its "
         "thresholds are; by lower bound: the lower of the bounds by patient and of Wilson.",
-        ("Endpoint", "Required", "Measured", "By value", "By lower bound", "Remark", "Source"),
+        tuple(head),
         tuple(rows),
     )
-    return [endpoints, *_tabulate_known(section)]
+    return [endpoints, *_tabulate_sources(found), *_tabulate_known(section)]
+
+
+def _list_thresholds(one: Json) -> list[tuple[str, ...]]:
+    """Give a row a threshold; the verdict is that of the endpoint, on each of its rows."""
+    verdict = (one["by_value"], one["by_lower_bound"], one["reason"])
+    if not one["reached"]:
+        return [(one["title"], DASH, DASH, *verdict)]
+    return [
+        (
+            f"{one['title']}: {MEASURES[reached['measure']]}",
+            f"≥ {reached['least']:g}{'' if reached['checked'] else ' (unchecked)'}",
+            format_count(reached),
+            *verdict,
+        )
+        for reached in one["reached"]
+    ]
+
+
+def _tabulate_sources(found: Sequence[Json]) -> list[Table]:
+    """Name the source of every threshold once, and whether its figure was read there."""
+    rows: dict[tuple[str, ...], None] = {
+        (
+            NAMES[one["name"]],
+            f"{MEASURES[reached['measure']]} ≥ {reached['least']:g}",
+            reached["source"],
+            format_number(bool(reached["checked"])),
+        ): None
+        for one in found
+        for reached in one["reached"]
+    }
+    head = ("Endpoint", "Threshold", "Source", "Checked")
+    return [Table("Who asks for the thresholds.", head, tuple(rows))] if rows else []
 
 
 def _tabulate_known(section: Json) -> list[Table]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypskd.reporting.cells import Table, format_estimate, format_number
-from polypskd.reporting.study.polyps import tell_interval, tell_polyps
+from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
 
@@ -24,15 +24,12 @@ def tell_operating_points(section: Json) -> list[str]:
     """
     if reason := section.get("not_assessable"):
         return [f"Operating points are not assessable: {reason}."]
-    return [
-        tell_polyps(section),
-        *(_tell_point(point) for point in section["points"]),
-    ]
+    return [_tell_point(point) for point in section["points"]]
 
 
 def _tell_point(point: Json) -> str:
     chosen = point["chosen"]
-    aim = f"{chosen['target']} ≥ {format_number(float(chosen['least']), 2)}"
+    aim = f"{chosen['target']} ≥ {chosen['least']:g}"
     if point["reason"]:
         return f"For {aim} there is no threshold: {point['reason']}."
     reached = format_estimate(point["applied"][chosen["target"]])
@@ -57,7 +54,7 @@ def tabulate_operating_points(section: Json) -> list[Table]:
         there = " / ".join(format_number(chosen[key]) for key in SHARES[:2])
         rows.append(
             (
-                f"{chosen['target']} ≥ {format_number(float(chosen['least']), 2)}",
+                f"{chosen['target']} ≥ {chosen['least']:g}",
                 format_number(chosen["threshold"]),
                 there,
                 *(format_estimate(point["applied"][key]) for key in SHARES),

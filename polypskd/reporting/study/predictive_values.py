@@ -8,7 +8,7 @@ from typing import Any
 from polypskd.reporting.cells import DASH, Table, format_estimate, format_number
 from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, encode, new_axes, tint
 from polypskd.reporting.study.bands import fill_band
-from polypskd.reporting.study.polyps import tell_interval, tell_polyps, tell_rule
+from polypskd.reporting.study.polyps import tell_interval, tell_rule
 
 Json = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def tell_predictive_values(section: Json) -> list[str]:
     """
     if reason := section.get("not_assessable"):
         return [f"Predictive values are not assessable: {reason}."]
-    told = [tell_polyps(section)]
+    told = []
     rows = sorted(section["all"]["stated"], key=lambda row: float(row["prevalence"]))
     own = format_estimate(section["all"]["table"]["npv"])
     text = f"At this sample's prevalence of {section['prevalence']:.0%} the NPV is {own}"
@@ -140,9 +140,9 @@ def _draw(section: Json, name: str, words: str) -> Picture | None:
         )
     if not shown:
         return None
-    axes.set(xlabel="prevalence", ylabel="predictive value", xlim=(-0.12, 1.12), ylim=(-0.02, 1.03))
+    axes.set(xlabel="prevalence", ylabel="predictive value", xlim=(-0.14, 1.14), ylim=(-0.02, 1.03))
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    axes.set_title(words.capitalize())
+    axes.set_title(f"Predictive values, {words}")
     listed = "; ".join(
         f"at {row['prevalence']:.0%} PPV {_best(row, 'ppv')}, NPV {_best(row, 'npv')}"
         for row in stated

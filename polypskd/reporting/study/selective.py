@@ -8,7 +8,7 @@ from typing import Any
 from polypskd.reporting.cells import Table, format_estimate, format_number, pick
 from polypskd.reporting.figures import STUDENT, Picture, encode, new_axes, place_legend, tint
 from polypskd.reporting.study.bands import plot_bounds
-from polypskd.reporting.study.polyps import tell_interval, tell_polyps
+from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
 
@@ -18,6 +18,7 @@ WAYS = {
     "counted_wrong": "unsure calls counted wrong",
 }
 DRAWN = (("excluded", "-", "o", 0.0), ("sent", "--", "s", 0.4))
+SHIFT = 0.007
 MEASURES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "npv": "NPV"}
 
 
@@ -33,7 +34,7 @@ def tell_selective(section: Json) -> list[str]:
     if reason := section.get("not_assessable"):
         return [f"Selective prediction is not assessable: {reason}."]
     points = section["points"]
-    told = [tell_polyps(section)]
+    told = []
     first, last = points[0], points[-1]
     changes = [
         f"{name} from {format_number(pick(first, 'excluded', key, 'value'))} to "
@@ -68,9 +69,8 @@ def tabulate_selective(section: Json) -> list[Table]:
     head = ("Coverage aimed at", "Cut-off of confidence", "Coverage", *MEASURES.values())
     return [
         Table(
-            f"Selective prediction, {words}; confidence is the distance of the risk from "
-            f"{section['cutoff']:g}, its cut-offs are fixed on validation; "
-            f"{tell_interval(section)}.",
+            f"Calls kept by confidence, the distance of the risk from {section['cutoff']:g}, with "
+            f"{words}; {tell_interval(section)}.",
             head,
             tuple(
                 (
@@ -112,9 +112,12 @@ def _draw(section: Json, key: str, name: str) -> Picture | None:
         x = [one["coverage"]["value"] for one in rows]
         y = [one[way][key]["value"] for one in rows]
         label = WAYS[way] if len(ways) > 1 else "excluded or sent: the same"
-        axes.plot(x, y, dash, marker=marker, color=shade, markersize=5, label=label)
-        plot_bounds(axes, x, [one[way][key] for one in rows], shade)
-        values += [one[way][key]["low"] or one[way][key]["value"] for one in rows]
+        # A little to the side, so that the intervals of both can be seen.
+        beside = [at - (SHIFT if way == "sent" else 0) for at in x]
+        axes.plot(beside, y, dash, marker=marker, color=shade, markersize=5, label=label)
+        plot_bounds(axes, beside, [one[way][key] for one in rows], shade)
+        lows = (one[way][key]["low"] for one in rows)
+        values += [at if low is None else low for at, low in zip(y, lows, strict=True)]
         told = ", ".join(f"{at:.0%} {format_number(value)}" for at, value in zip(x, y, strict=True))
         listed.append(f"{label}: {told}")
     if not values:
