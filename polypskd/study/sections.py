@@ -14,6 +14,7 @@ from polypskd.study.conformal import describe_conformal
 from polypskd.study.data import NotAssessableError, StudyData
 from polypskd.study.decisions import describe_decisions
 from polypskd.study.endpoints import describe_endpoints
+from polypskd.study.noninferiority import describe_noninferiority
 from polypskd.study.operating_points import describe_operating_points
 from polypskd.study.predictive_values import describe_predictive_values
 from polypskd.study.selective import describe_selective
@@ -37,6 +38,7 @@ SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "conformal": describe_conformal,
     "annotators": describe_annotators,
     "subgroups": describe_subgroups,
+    "noninferiority": describe_noninferiority,
     "baseline": describe_baseline,
 }
 
