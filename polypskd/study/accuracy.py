@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.metrics.aggregation import aggregate
+from polypskd.metrics.aggregation import Reference, Units, aggregate
 from polypskd.metrics.bounds import Bounds
 from polypskd.metrics.classification import class_margins, predict_classes
 from polypskd.metrics.delong import bound_area, bound_class_areas, measure_areas
@@ -30,7 +30,9 @@ def describe_accuracy(data: StudyData) -> Json:
     Returns:
         ``frames`` with the scores of every class, of the positive classes together, and areas;
         ``teacher`` with those of the positive classes, None without a teacher; ``lesions`` and
-        ``patients`` with the scores of every class, or why not.
+        ``patients`` with the scores of every class, or why not. Where the frames of a lesion
+        differ in class, that of highest risk counts; a patient is what the worst lesion is, or the
+        worst frame where no lesions are told.
     """
     if not len(data.test):
         raise NotAssessableError("the test split has no frames")
@@ -42,9 +44,7 @@ def describe_accuracy(data: StudyData) -> Json:
         "patients_known": data.patients_known,
         "frames": _diagnose(data, cells, sample) | _measure_areas(data),
         "teacher": None if test.teacher is None else _judge_teacher(data, test.teacher),
-        "lesions": _judge_lesions(data),
-        "patients": _judge_patients(data),
-    }
+    } | _judge_units(data)
 
 
 def risk_margins(logits: Floats, positive: Flags) -> Floats:
@@ -139,30 +139,51 @@ def _judge_teacher(data: StudyData, logits: Floats) -> Json:
 # --- units ----------------------------------------------------------------------------------------
 
 
-def _judge_lesions(data: StudyData) -> Json:
-    """Judge lesions, each by the frames that show it; names count within a patient and an exam."""
+def _judge_units(data: StudyData) -> Json:
+    """Judge lesions, each by the frames that show it, and patients by their worst lesion."""
+    test, rule = data.test, data.settings.polyps.rule
+    owners: NDArray[np.generic] = test.patients
+    p, labels, members = test.calibrated, test.labels, "frames"
+    found: Json = {}
+    try:
+        names = _name_lesions(data)
+    except NotAssessableError as error:
+        found["lesions"] = {"not_assessable": str(error)}
+    else:
+        mixed = _count_mixed(names, labels)
+        reference: Reference = "max_risk" if mixed else "agree"
+        patients = owners if data.patients_known else None
+        lesions = aggregate(p, labels, names, patients, rule, reference)
+        found["lesions"] = _judge_joined(data, lesions, {"of": members, "mixed": mixed})
+        p, labels, owners = lesions.probabilities, lesions.labels, lesions.patients
+        members = "lesions"
+    if not data.patients_known:
+        reason = "patients are unknown; set cohort.patients"
+        return found | {"patients": {"not_assessable": reason}}
+    told = {"of": members, "mixed": _count_mixed(owners, labels)}
+    worst = aggregate(p, labels, owners, rule="max_risk", reference="max_risk")
+    return found | {"patients": _judge_joined(data, worst, told)}
+
+
+def _judge_joined(data: StudyData, units: Units, told: Json) -> Json:
+    sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
+    cells = _count_cells(data, units.labels, units.predicted, sample)
+    return _diagnose(data, cells, sample) | {"rule": units.to_dict() | told}
+
+
+def _name_lesions(data: StudyData) -> Ints:
+    """Number the lesion of each frame, (N,); names count within a patient and an exam."""
     test, polyps = data.test, data.settings.polyps
     if polyps.lesion is None:
-        return {"not_assessable": "no column tells lesions; set study.polyps.lesion"}
-    try:
-        columns = [data.column(name) for name in (polyps.lesion, polyps.exam) if name is not None]
-    except NotAssessableError as error:
-        return {"not_assessable": str(error)}
-    if data.patients_known:
-        columns.append(test.patients)
+        raise NotAssessableError("no column tells lesions; set study.polyps.lesion")
+    columns = [data.column(name) for name in (polyps.lesion, polyps.exam) if name is not None]
     named = np.char.strip(columns[0]) != ""
     if not named.any():
-        return {"not_assessable": f"column {polyps.lesion!r} is empty on the test split"}
-    names = _number_rows(columns)
+        raise NotAssessableError(f"column {polyps.lesion!r} is empty on the test split")
+    names = _number_rows([*columns, test.patients] if data.patients_known else columns)
     # A frame without a lesion's name stands for itself.
     names[~named] = names.max() + 1 + np.arange(int((~named).sum()))
-    return _judge_units(data, names, test.patients if data.patients_known else None)
-
-
-def _judge_patients(data: StudyData) -> Json:
-    if not data.patients_known:
-        return {"not_assessable": "patients are unknown; set cohort.patients"}
-    return _judge_units(data, data.sample.index, None, worst=True)
+    return names
 
 
 def _number_rows(columns: list[Words]) -> Ints:
@@ -174,24 +195,8 @@ def _number_rows(columns: list[Words]) -> Ints:
     return number
 
 
-def _judge_units(
-    data: StudyData, names: Ints, patients: Words | None, *, worst: bool = False
-) -> Json:
-    """Judge units by the rule; where their frames differ in class, the one of most risk counts."""
-    test = data.test
-    count = int(names.max()) + 1
-    least, most = np.full(count, len(data.classes)), np.full(count, -1)
-    np.minimum.at(least, names, test.labels)
-    np.maximum.at(most, names, test.labels)
-    mixed = int((least < most).sum())
-    units = aggregate(
-        test.calibrated,
-        test.labels,
-        names,
-        patients,
-        rule=data.settings.polyps.rule,
-        reference="max_risk" if worst or mixed else "agree",
-    )
-    sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
-    cells = _count_cells(data, units.labels, units.predicted, sample)
-    return _diagnose(data, cells, sample) | {"rule": units.to_dict() | {"mixed": mixed}}
+def _count_mixed(names: NDArray[np.generic], labels: Ints) -> int:
+    """Count the units whose members differ in class."""
+    index = np.unique(names, return_inverse=True)[1]
+    pairs = np.unique(np.stack([index, labels]), axis=1)
+    return int((np.bincount(pairs[0]) > 1).sum())

@@ -157,32 +157,54 @@ def name_lesions(part):
     return np.array([f"lesion {label}" for label in part.labels])
 
 
-def join(data, keys):
-    """Mean probabilities, highest label and predicted class of each unit, in a plain loop."""
-    p = softmax(data.test.student / data.test.temperature, axis=1)
+def join(p, labels, keys):
+    """Mean probabilities and highest label of each unit, in a plain loop."""
     units = {}
     for row, key in enumerate(keys):
         units.setdefault(key, []).append(row)
-    called = [p[rows].mean(axis=0).argmax() for rows in units.values()]
-    return np.array([data.test.labels[rows].max() for rows in units.values()]), np.array(called)
+    means = np.array([p[rows].mean(axis=0) for rows in units.values()])
+    return means, np.array([labels[rows].max() for rows in units.values()])
+
+
+def take_worst(called, labels, patients):
+    """Highest predicted class and label of each patient."""
+    worst = {}
+    for name, *pair in zip(patients, called, labels, strict=True):
+        worst[name] = np.maximum(worst.get(name, [0, 0]), pair)
+    return np.array(list(worst.values())).T
 
 
 def test_lesions_and_patients_are_joined_by_the_rule_that_is_told(make_data):
     data = make_data(columns={"polyp": name_lesions}, polyps={"lesion": "polyp"})
     found = describe_accuracy(data)
-    patients = data.test.patients.tolist()
-    lesions = list(zip(patients, data.test.labels.tolist(), strict=True))
-    for unit, keys, reference in (
-        ("lesions", lesions, "agree"),
-        ("patients", patients, "max_risk"),
-    ):
-        labels, called = join(data, keys)
-        assert found[unit]["confusion"] == oracle.confusion_matrix(labels, called).tolist()
-        rule = found[unit]["rule"]
-        assert (rule["rule"], rule["reference"]) == ("mean_probability", reference)
-        assert (rule["units"], rule["members"]) == (len(set(keys)), len(data.test))
-    assert found["lesions"]["rule"]["mixed"] == 0
-    assert found["patients"]["rule"]["mixed"] > 0
+    lesions = list(zip(data.test.patients.tolist(), data.test.labels.tolist(), strict=True))
+    p, labels = join(data.test.calibrated, data.test.labels, lesions)
+    expected = oracle.confusion_matrix(labels, p.argmax(axis=1), labels=range(3)).tolist()
+    assert found["lesions"]["confusion"] == expected
+    owners = [patient for patient, _ in dict.fromkeys(lesions)]
+    called, worst = take_worst(p.argmax(axis=1), labels, owners)
+    expected = oracle.confusion_matrix(worst, called, labels=range(3)).tolist()
+    assert found["patients"]["confusion"] == expected
+    assert found["lesions"]["rule"] == {
+        **{"rule": "mean_probability", "reference": "agree", "of": "frames", "mixed": 0},
+        **{"units": len(set(lesions)), "members": 240},
+        "most_members": max(lesions.count(key) for key in set(lesions)),
+    }
+    several = [owners.count(name) > 1 for name in set(owners)]
+    assert found["patients"]["rule"] == {
+        **{"rule": "max_risk", "reference": "max_risk", "of": "lesions", "mixed": sum(several)},
+        **{"units": len(set(owners)), "members": len(set(lesions))},
+        "most_members": max(owners.count(name) for name in owners),
+    }
+
+
+def test_without_lesions_a_patient_is_the_worst_frame(make_data):
+    data = make_data()
+    called, worst = take_worst(data.test.predicted, data.test.labels, data.test.patients)
+    found = describe_accuracy(data)["patients"]
+    expected = oracle.confusion_matrix(worst, called, labels=range(3)).tolist()
+    assert found["confusion"] == expected
+    assert found["rule"]["of"] == "frames"
 
 
 def test_a_lesion_whose_frames_differ_is_of_the_class_of_most_risk_and_counted(make_data):
@@ -190,8 +212,8 @@ def test_a_lesion_whose_frames_differ_is_of_the_class_of_most_risk_and_counted(m
     data = make_data(columns=halves, polyps={"lesion": "polyp"})
     found = describe_accuracy(data)["lesions"]
     keys = list(zip(data.test.patients.tolist(), np.arange(240) % 2, strict=True))
-    labels, called = join(data, keys)
-    assert found["confusion"] == oracle.confusion_matrix(labels, called).tolist()
+    p, labels = join(data.test.calibrated, data.test.labels, keys)
+    assert found["confusion"] == oracle.confusion_matrix(labels, p.argmax(axis=1)).tolist()
     sizes = [
         len({data.test.labels[i] for i, one in enumerate(keys) if one == key}) for key in set(keys)
     ]
