@@ -90,14 +90,17 @@ def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]
 
 
 def _tell_verdicts(found: Sequence[Json]) -> str:
-    parts = []
-    for verdict in ("met", "not met", NOT_ASSESSABLE):
+    starts = {
+        "met": "Met by value",
+        "not met": "Not met by value",
+        NOT_ASSESSABLE: "Not assessable",
+    }
+    sentences = []
+    for verdict, start in starts.items():
         named = [_tell_one(one) for one in found if one["by_value"] == verdict]
         if named:
-            start = "not assessable" if verdict == NOT_ASSESSABLE else f"{verdict} by value"
-            parts.append(f"{start}: {'; '.join(named)}")
-    text = ". ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}."
+            sentences.append(f"{start}: {'; '.join(named)}.")
+    return " ".join(sentences)
 
 
 def _tell_one(one: Json) -> str:

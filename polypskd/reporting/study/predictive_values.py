@@ -67,7 +67,7 @@ def tabulate_predictive_values(section: Json) -> list[Table]:
             for row in part["stated"]
         ]
         own = [format_estimate(part["table"][key]) for key in ("ppv", "npv")]
-        rows.append((f"here ({_prevalence(part['table']):.0%})", own[0], DASH, own[1], DASH))
+        rows.append((_tell_here(part["table"]), own[0], DASH, own[1], DASH))
         shares = "; ".join(
             f"{key} {format_estimate(part['table'][key])}" for key in ("sensitivity", "specificity")
         )
@@ -82,9 +82,10 @@ def tabulate_predictive_values(section: Json) -> list[Table]:
     return made
 
 
-def _prevalence(table: Json) -> float:
+def _tell_here(table: Json) -> str:
+    """Name this sample's own prevalence, among the calls that count."""
     total = sum(table[key] for key in ("tn", "fp", "fn", "tp"))
-    return (table["tp"] + table["fn"]) / total if total else float("nan")
+    return f"here ({(table['tp'] + table['fn']) / total:.0%})" if total else "here"
 
 
 def _bounds(interval: Json) -> str:
