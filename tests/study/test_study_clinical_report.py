@@ -149,6 +149,12 @@ def test_unsure_calls_are_told_once_a_way_of_counting(sections):
     ]
 
 
+def test_a_score_that_becomes_undefined_is_told_as_such(sections):
+    section = json.loads(json.dumps(sections["selective"]))
+    section["points"][-1]["excluded"]["npv"]["value"] = None
+    assert "to undefined among those kept" in tell_selective(section)[0]
+
+
 def test_one_coverage_alone_is_no_curve(make_data):
     section = describe_selective(make_data(coverages=(1.0,)))
     assert draw(section, "selective") == []

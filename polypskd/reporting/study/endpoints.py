@@ -97,15 +97,22 @@ def _tell_verdicts(found: Sequence[Json]) -> str:
     }
     sentences = []
     for verdict, start in starts.items():
-        named = [_tell_one(one) for one in found if one["by_value"] == verdict]
+        these = [one for one in found if one["by_value"] == verdict]
+        named = _group(these) if verdict == NOT_ASSESSABLE else [_tell_one(one) for one in these]
         if named:
             sentences.append(f"{start}: {'; '.join(named)}.")
     return " ".join(sentences)
 
 
+def _group(found: Sequence[Json]) -> list[str]:
+    """Name together the endpoints that one reason holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for one in found:
+        by_reason.setdefault(one["reason"], []).append(one["title"])
+    return [f"{', '.join(titles)} ({reason})" for reason, titles in by_reason.items()]
+
+
 def _tell_one(one: Json) -> str:
-    if one["by_value"] == NOT_ASSESSABLE:
-        return f"{one['title']} ({one['reason']})"
     if one["by_value"] == "met":
         also = "and" if one["by_lower_bound"] == "met" else "but not"
         return f"{one['title']} ({also} by the lower bound)"

@@ -37,8 +37,7 @@ def tell_selective(section: Json) -> list[str]:
     told = []
     first, last = points[0], points[-1]
     changes = [
-        f"{name} from {format_number(pick(first, 'excluded', key, 'value'))} to "
-        f"{format_number(pick(last, 'excluded', key, 'value'))}"
+        f"{name} from {_value(first, key)} to {_value(last, key)}"
         for key, name in (("sensitivity", "sensitivity"), ("npv", "NPV"))
     ]
     if len(points) > 1:
@@ -51,6 +50,11 @@ def tell_selective(section: Json) -> list[str]:
         f"{format_estimate(section['aurc'])}."
     )
     return told
+
+
+def _value(point: Json, key: str) -> str:
+    value = pick(point, "excluded", key, "value")
+    return "undefined" if value is None else format_number(value)
 
 
 def _coverage(point: Json) -> str:

@@ -220,6 +220,16 @@ def test_the_verdicts_are_told_in_words(section, surveillance):
     assert "study.thresholds" in unchecked
 
 
+def test_endpoints_that_share_a_reason_are_told_together(section):
+    section["endpoints"] = [
+        endpoint(name, "not assessable", "not assessable", [], "no column tells sizes")
+        for name in ("leave_in_situ", "resect_and_discard")
+    ]
+    assert tell_endpoints(section)[1] == (
+        "Not assessable: Leave in situ, Resect and discard (no column tells sizes)."
+    )
+
+
 def test_where_all_thresholds_are_checked_nothing_warns_of_them(section):
     for one in section["endpoints"][1]["reached"]:
         one["checked"] = True
