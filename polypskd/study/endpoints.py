@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -39,17 +40,24 @@ OTHER = (
 )
 
 
-def check_endpoints(settings: Study) -> None:
+def check_endpoints(settings: Study, classes: Sequence[str] | None = None) -> None:
     """Refuse what no study could be made with, before anything is trained.
 
     Args:
         settings: the section `study`.
+        classes: of the labels; None where they are not known yet.
 
     Raises:
-        ConfigError: `thresholds` names an unknown endpoint or measure, or `polyps.called` a
-            histology that no guideline knows.
+        ConfigError: `thresholds` names an unknown endpoint or measure, or `polyps.called` an
+            unknown class, or a histology that no guideline knows.
     """
     list_rules(settings)
+    unknown = [name for name in settings.polyps.called if classes and name not in classes]
+    if unknown:
+        raise ConfigError(
+            f"study.polyps.called: unknown class {unknown[0]!r}; "
+            f"use any of: {', '.join(classes or ())}"
+        )
     for name, histology in settings.polyps.called.items():
         if histology not in HISTOLOGY:
             raise ConfigError(

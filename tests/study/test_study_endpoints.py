@@ -154,8 +154,15 @@ def test_what_no_study_could_be_made_with_is_refused_before_training(settings, m
         check_endpoints(Study.model_validate(settings))
 
 
+def test_a_class_that_does_not_exist_is_refused_where_classes_are_known():
+    settings = Study.model_validate({"polyps": {"called": {"adenomas": "tubular"}}})
+    check_endpoints(settings)
+    with pytest.raises(ConfigError, match="unknown class 'adenomas'; use any of: low, adenoma"):
+        check_endpoints(settings, ("low", "adenoma"))
+
+
 def test_the_defaults_are_fine():
-    check_endpoints(Study())
+    check_endpoints(Study(), ("low", "adenoma"))
 
 
 def test_without_a_rule_all_calls_are_counted_and_the_endpoint_says_so(make_data):

@@ -28,7 +28,7 @@ NOT_ASSESSABLE = "not assessable"
 
 
 def list_endpoints(section: Json, surveillance: Json | None = None) -> list[dict[str, Any]]:
-    """Give the judged endpoints of both sections, each with a ``title`` for readers.
+    """Give the judged endpoints of both sections, each with a ``title`` for the page.
 
     That of surveillance stands once a guideline, by the strategy that the threshold speaks of.
 
