@@ -27,6 +27,7 @@ from polypskd.study.accuracy import name_positive, risk_margins
 from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
 
 UNSCALED = "none"
+BIN_FRAMES = 10  # of a bin beside the curve; fewer show chance alone
 CURVES = (UNSCALED, "temperature")  # the scalings whose curves are drawn
 
 
@@ -138,7 +139,8 @@ def _draw(data: StudyData, margins: Floats, outcome: Flags) -> Json:
     """Give the smooth curve of one probability, and bins of equal numbers of frames beside it."""
     curve = measure_curve(margins, outcome, data.sample, confidence=data.confidence).to_dict()
     forecast = np.exp(-np.logaddexp(0, -margins))
-    index = np.unique(equal_mass_bins(forecast, data.bins), return_inverse=True)[1]
+    bins = max(1, min(data.bins, len(margins) // BIN_FRAMES))
+    index = np.unique(equal_mass_bins(forecast, bins), return_inverse=True)[1]
     count = np.bincount(index)
     return curve | {
         "bins": {
