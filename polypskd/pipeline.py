@@ -206,11 +206,12 @@ def evaluate(run: Run) -> bool:
 
 
 def study(run: Run) -> bool:
-    """Answers, votes and columns → study.json; return whether anything was done."""
+    """Answers, votes, columns and frames → study.json and cams/; return whether it was done."""
+    from polypskd.study.frames import describe_frames, list_cams
     from polypskd.study.opening import open_study
     from polypskd.study.sections import describe_study
 
-    read = (*LABELS[:2], LABELS[3], NUMBERS[0], NUMBERS[3], STUDENT[0])
+    read = (*LABELS, *NUMBERS[:2], NUMBERS[3], STUDENT[0])
     missing = [name for name in read if not (run.folder / name).exists()]
     if missing:
         raise ArtifactError(
@@ -223,13 +224,16 @@ def study(run: Run) -> bool:
             [(name, file_hash(run.folder / name)) for name in read],
         ]
     )
-    if is_fresh(run.folder, "study", inputs, STUDY):
+    path = run.folder / STUDY[0]
+    made = (*STUDY, *list_cams(read_json(path).get("cams", {}))) if path.exists() else STUDY
+    if is_fresh(run.folder, "study", inputs, made):
         return False
     run.log.tell("study", "start")
     data = open_study(run.folder, run.config)
     record = describe_study(data, lambda done, total: run.log.progress("study", done, total))
-    write_json(run.folder / STUDY[0], record)
-    write_stamp(run.folder, "study", inputs, STUDY)
+    record |= describe_frames(run, data)
+    write_json(path, record)
+    write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
     run.log.tell("study", "done")
     return True
 
