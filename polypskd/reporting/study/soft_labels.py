@@ -47,9 +47,10 @@ def tell_soft_labels(section: Json) -> list[str]:
     ends = dict.fromkeys((votes["min"], votes["max"]))
     each = " to ".join(format_number(count) for count in ends)
     told = [
-        f"On {format_number(before['n_frames'])} frames with {each} votes each, {section['unanimous']:.0%} of them unanimous, the student's probabilities "
-        f"lie {format_estimate(before['total_variation'])} from the shares of votes (total "
-        "variation: 0 is the same distribution, 1 shares nothing)."
+        f"On {format_number(before['n_frames'])} frames with {each} votes each, "
+        f"{section['unanimous']:.0%} of them unanimous, the student's probabilities lie "
+        f"{format_estimate(before['total_variation'])} from the shares of votes (total variation: "
+        "0 is the same distribution, 1 shares nothing)."
     ]
     if after := section.get("after"):
         first, then = (point(side["kl"]) for side in (before, after))
