@@ -75,9 +75,9 @@ def draw_decisions(section: Json) -> list[Picture]:
     x = [row["threshold"] for row in curve]
     tops = [row["model"]["high"] or row["model"]["value"] for row in curve] + [prevalence]
     figure, axes = new_axes(3.6, 3.0)
-    axes.axhline(0, color=FAINT, linewidth=1.2, label="none")
+    axes.axhline(0, color=FAINT, linewidth=1.2, label="act on none")
     everyone = [row["everyone"]["value"] for row in curve]
-    axes.plot(x, everyone, "--", color=GRAY, linewidth=1.2, label="all")
+    axes.plot(x, everyone, "--", color=GRAY, linewidth=1.2, label="act on all")
     axes.plot(x, [row["model"]["value"] for row in curve], color=STUDENT, label="student")
     fill_band(axes, x, [row["model"] for row in curve], STUDENT)
     axes.set(
