@@ -24,8 +24,8 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 SIDE = 144  # pixels, as the pictures of the gallery
-SHADE = (230, 159, 0)  # RGB: seen on red mucosa, also by color-blind readers
-OPAQUE = 0.85  # of the hottest place
+SHADE = (86, 180, 233)  # RGB: far from mucosa for every kind of color vision
+OPAQUE = 0.75  # of the hottest place
 HEAD = 2  # row of the first example, as a spreadsheet numbers it
 
 
@@ -36,8 +36,9 @@ def write_cams(
 ) -> Json:
     """Write a heat map for each frame of the report's gallery, and remove those of older runs.
 
-    A map is a PNG of one color whose opacity is the heat, to be laid over the frame; it holds no
-    pixel of it. Its name is the row of examples.csv, the header being row 1.
+    A map is a PNG of one color whose opacity is the heat, to be laid over the square that the
+    network sees: the frame in its middle, black bars at both sides. It holds no pixel of it. Its
+    name is the row of examples.csv, the header being row 1.
 
     Args:
         folder: of the run.
