@@ -18,9 +18,9 @@ from polypskd.config import EvaluationConfig
 from polypskd.errors import ArtifactError
 from polypskd.metrics import calibration as cal
 from polypskd.metrics import classification as cls
-from polypskd.metrics import intervals as iv
 from polypskd.metrics import recalibration as recal
 from polypskd.metrics.areas import auroc, order_pairs
+from polypskd.metrics.bounds import Bounds
 from polypskd.metrics.information import score_information
 from polypskd.metrics.intervals import Interval
 from polypskd.metrics.resampling import Resampling, patient_sums
@@ -35,7 +35,6 @@ Flags = NDArray[np.bool_]
 
 Terms = dict[str, Floats]
 
-PATIENTS = 2  # with fewer there is no interval
 LEVEL_TERMS = ("frames", "cells", "before/ece", "before/brier", "before/nll")
 
 
@@ -87,8 +86,9 @@ def evaluate(
 ) -> Evaluation:
     """Compute all numbers of one network on one split.
 
-    Intervals are by patient: percentile for all but the calibration errors, which are pivotal.
-    Temperature and the edges of equal-mass bins stay fixed over the resamples.
+    Intervals are by patient: percentile for all but the calibration errors, whose squares are
+    reflected (`Bounds.of_error`). Temperature and the edges of equal-mass bins stay fixed over the
+    resamples.
 
     Args:
         outputs: of the split to judge; may lack classes, or be empty.
@@ -105,7 +105,7 @@ def evaluate(
     if temperature is not None:
         scaled["after"] = logits / temperature
     sample = Resampling.draw(outputs.patients, settings.resamples, seed)
-    bounds = _Bounds(settings.confidence, sample.patients)
+    bounds = Bounds(settings.confidence, sample.patients)
     margins = cls.class_margins(logits)
     levels = {str(level): outputs.levels == level for level in np.unique(outputs.levels)}
     fits = {when: _fit(z, labels) for when, z in scaled.items()}
@@ -151,7 +151,7 @@ def evaluate(
         by_level={
             level: _judge_level(
                 {name: drawn[f"level {level}/{name}"] for name in LEVEL_TERMS},
-                _Bounds(settings.confidence, len(np.unique(sample.index[here]))),
+                Bounds(settings.confidence, len(np.unique(sample.index[here]))),
                 several=len(np.unique(labels[here])) > 1,
             )
             for level, here in levels.items()
@@ -161,23 +161,6 @@ def evaluate(
             for kind, draw in (("roc", cls.roc_curve), ("pr", cls.precision_recall_curve))
         },
     )
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Turns the values of a cohort and its resamples into an interval."""
-
-    confidence: float
-    patients: int
-
-    def of(self, samples: Floats) -> Interval:
-        return iv.percentile_interval(self._known(samples), self.confidence)
-
-    def of_error(self, samples: Floats) -> Interval:
-        return iv.pivotal_interval(self._known(samples), self.confidence)
-
-    def _known(self, samples: Floats) -> Floats:
-        return samples if self.patients >= PATIENTS else samples[:1]
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -233,7 +216,7 @@ def _sum_terms(sample: Resampling, terms: Terms, levels: dict[str, Flags]) -> Te
 
 
 def _calibrate(
-    drawn: Terms, when: str, bounds: _Bounds, fits: dict[str, recal.LogisticFit]
+    drawn: Terms, when: str, bounds: Bounds, fits: dict[str, recal.LogisticFit]
 ) -> CalibrationScores:
     total = drawn["frames"]
 
@@ -266,7 +249,7 @@ def _calibrate(
     )
 
 
-def _judge_level(drawn: Terms, bounds: _Bounds, *, several: bool) -> LevelScores:
+def _judge_level(drawn: Terms, bounds: Bounds, *, several: bool) -> LevelScores:
     total, cells = drawn["frames"], drawn["cells"]
     # Frames of one class have no F1 worth averaging: each wrong class would count as a zero.
     known = 1.0 if several else np.nan

@@ -43,11 +43,13 @@ def derive(run: Run) -> bool:
     """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done.
 
     Raises:
+        ConfigError: the study asks for columns or annotators that the cohort lacks.
         OutputError: the folder holds what was made of other votes or frames.
     """
     from polypskd.cohort.ballot_table import write_votes
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
+    from polypskd.study.columns import check_columns
 
     config = run.config
     located = locate_cohort(config.cohort, seed=config.seed, folder=run.cohort)
@@ -67,6 +69,7 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
+    check_columns(config.study, cohort.columns, cohort.annotators)
     replace_examples(run, examples, inputs)
     # Hashed here and not later: these are the tables that the labels come from.
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})
@@ -203,11 +206,12 @@ def evaluate(run: Run) -> bool:
 
 
 def study(run: Run) -> bool:
-    """Answers, votes and columns → study.json; return whether anything was done."""
+    """Answers, votes, columns and frames → study.json and cams/; return whether it was done."""
+    from polypskd.study.frames import describe_frames, list_cams
     from polypskd.study.opening import open_study
     from polypskd.study.sections import describe_study
 
-    read = (*LABELS[:2], LABELS[3], NUMBERS[0], NUMBERS[3], STUDENT[0])
+    read = (*LABELS, *NUMBERS[:2], NUMBERS[3], STUDENT[0])
     missing = [name for name in read if not (run.folder / name).exists()]
     if missing:
         raise ArtifactError(
@@ -220,13 +224,16 @@ def study(run: Run) -> bool:
             [(name, file_hash(run.folder / name)) for name in read],
         ]
     )
-    if is_fresh(run.folder, "study", inputs, STUDY):
+    path = run.folder / STUDY[0]
+    made = (*STUDY, *list_cams(read_json(path).get("cams", {}))) if path.exists() else STUDY
+    if is_fresh(run.folder, "study", inputs, made):
         return False
     run.log.tell("study", "start")
     data = open_study(run.folder, run.config)
     record = describe_study(data, lambda done, total: run.log.progress("study", done, total))
-    write_json(run.folder / STUDY[0], record)
-    write_stamp(run.folder, "study", inputs, STUDY)
+    record |= describe_frames(run, data)
+    write_json(path, record)
+    write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
     run.log.tell("study", "done")
     return True
 

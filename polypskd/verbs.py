@@ -68,13 +68,16 @@ def check(config: Config, folder: Path) -> Cohort:
 
     Raises:
         CohortError: with every fault found.
-        ConfigError: the labels' section does not fit the cohort.
+        ConfigError: the labels' section does not fit the cohort, or the study asks for columns or
+            annotators that it lacks.
     """
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
+    from polypskd.study.columns import check_columns
 
     cohort = load_cohort(locate_cohort(config.cohort, seed=config.seed, folder=folder))
     # Split, subclasses and stages may fail on sound files: a check that said nothing would lie.
     labels = config.labels.model_copy(update={"resamples": 0})
     derive_labels(cohort, config.model_copy(update={"labels": labels}))
+    check_columns(config.study, cohort.columns, cohort.annotators)
     return cohort

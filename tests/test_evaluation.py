@@ -193,9 +193,10 @@ def test_every_interval_is_that_of_scikit_learn_in_a_loop_over_the_same_draws():
         for name in made[0].keys() & found.keys():
             value, *samples = (scores[name] for scores in made)
             low, high = np.quantile(samples, [0.025, 0.975])
-            if str(name).startswith("ece"):  # pivotal
-                low, high = 2 * value - high, 2 * value - low
-                low, high = max(0.0, min(low, value)), max(high, value)
+            if str(name).startswith("ece"):  # reflected about the value, squares for errors
+                least, most = np.quantile(np.square(samples), [0.025, 0.975])
+                low = np.sqrt(max(0.0, min(2 * value**2 - most, value**2)))
+                high = np.sqrt(max(2 * value**2 - least, value**2))
             expected = {"value": value, "low": low, "high": high}
             assert found[name] == pytest.approx(expected, abs=1e-9), name
     assert len(drawn[0].keys() & flat.keys()) == 11 + 15

@@ -76,9 +76,10 @@ def pivotal_interval(samples: Floats, confidence: float = 0.95) -> Interval:
 
     A calibration error is a sum of absolute values: resampling adds noise and thus adds error, as
     sampling did already, and a percentile interval would lie above the point value. The pivotal
-    (basic) interval mirrors the resamples about the value, which takes most of the bias off again.
-    It is still approximate where the true error is near 0: with 300 frames in 15 bins, simulated
-    95 % intervals held the truth in 73 to 86 % of trials (percentile: 0 to 95 %).
+    (basic) interval mirrors the resamples about the value, which takes all of that off a square,
+    but only a part off an error near 0: errors are bounded by `Bounds.of_error`, which mirrors
+    their squares. With 300 frames in 15 bins its simulated 95 % intervals held the truth in 92 to
+    100 % of trials; mirrored errors: 63 to 93 %, percentiles: 0 to 87 %.
 
     Args:
         samples: (1 + R,) the point value, then one value a resample; at least 0.

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.errors import CohortError
-from polypskd.metrics.aggregation import aggregate
+from polypskd.metrics.aggregation import Reference, Units, aggregate
 from polypskd.metrics.bounds import Bounds
-from polypskd.metrics.classification import class_margins
-from polypskd.metrics.delong import bound_class_areas
+from polypskd.metrics.classification import class_margins, predict_classes
+from polypskd.metrics.delong import bound_area, bound_class_areas, measure_areas
 from polypskd.metrics.diagnostics import diagnose, diagnose_classes, diagnose_overall
 from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.precision_recall import average_precision, rank_frames
 from polypskd.metrics.resampling import Resampling, patient_sums
-from polypskd.study.data import Floats, Json, NotAssessableError, StudyData
+from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData, Words
 
 Ints = NDArray[np.int64]
 
@@ -30,77 +29,174 @@ def describe_accuracy(data: StudyData) -> Json:
 
     Returns:
         ``frames`` with the scores of every class, of the positive classes together, and areas;
-        ``lesions`` and ``patients`` with the scores of the positive classes, or why not.
+        ``teacher`` with those of the positive classes, None without a teacher; ``lesions`` and
+        ``patients`` with the scores of every class, or why not. Where the frames of a lesion
+        differ in class, that of highest risk counts; a patient is what the worst lesion is, or the
+        worst frame where no lesions are told.
     """
     if not len(data.test):
         raise NotAssessableError("the test split has no frames")
     test, sample = data.test, data.sample
-    frames = _diagnose(data, test.labels, test.predicted, sample)
-    margins = class_margins(test.student)
-    areas = bound_class_areas(margins, test.labels, sample.index, data.confidence)
-    frames["auroc_delong"] = dict(
-        zip(data.classes, [area.to_dict() for area in areas], strict=True)
-    )
-    frames["average_precision"] = _measure_precision(data, margins)
-    return {"frames": frames} | {name: _judge_units(data, name) for name in ("lesions", "patients")}
-
-
-def _diagnose(data: StudyData, labels: Ints, predicted: Ints, sample: Resampling) -> Json:
-    cells = patient_sums(
-        confusion_terms(labels, predicted, len(data.classes))["cells"],
-        sample.index,
-        sample.patients,
-    )
-    drawn = sample.measure({"cells": cells})["cells"]
-    positive = np.flatnonzero(data.positive).tolist()
-    each = diagnose_classes(cells, drawn, data.classes, data.confidence)
+    cells = _count_cells(data, test.labels, test.predicted, sample)
     return {
-        "n": len(labels),
+        "positive": name_positive(data),
+        "confidence": data.confidence,
+        "patients_known": data.patients_known,
+        "frames": _diagnose(data, cells, sample) | _measure_areas(data),
+        "teacher": None if test.teacher is None else _judge_teacher(data, test.teacher),
+    } | _judge_units(data)
+
+
+def risk_margins(logits: Floats, positive: Flags) -> Floats:
+    """Give the logit of the risk, the probability of the positive classes; it does not saturate.
+
+    Args:
+        logits: (N, K) class logits or log probabilities.
+        positive: (K,) some of the classes, not all.
+
+    Returns:
+        (N,).
+
+    >>> risk_margins(np.log([[0.5, 0.3, 0.2]]), np.array([False, True, True])).round(4).tolist()
+    [0.0]
+    """
+    inside, outside = (
+        np.logaddexp.reduce(logits[:, side], axis=1) for side in (positive, ~positive)
+    )
+    margins: Floats = inside - outside
+    return margins
+
+
+def name_positive(data: StudyData) -> list[str]:
+    """Name the classes that count as positive, lowest to highest risk."""
+    return [name for name, yes in zip(data.classes, data.positive, strict=True) if yes]
+
+
+def _count_cells(data: StudyData, labels: Ints, predicted: Ints, sample: Resampling) -> Floats:
+    """Give the confusion of each patient, (P, K, K)."""
+    terms = confusion_terms(labels, predicted, len(data.classes))["cells"]
+    return patient_sums(terms, sample.index, sample.patients)
+
+
+def _diagnose(data: StudyData, cells: Floats, sample: Resampling) -> Json:
+    drawn = sample.measure({"cells": cells})["cells"]
+    each = diagnose_classes(cells, drawn, data.classes, data.confidence)
+    chosen = np.flatnonzero(data.positive).tolist()
+    return {
+        "n": int(drawn[0].sum()),
         "confusion": drawn[0].astype(int).tolist(),
-        "positive": diagnose(cells, drawn, positive, data.confidence).to_dict(),
+        "positive": diagnose(cells, drawn, chosen, data.confidence).to_dict(),
         "classes": {name: one.to_dict() for name, one in each.items()},
         "overall": diagnose_overall(cells, drawn, data.confidence).to_dict(),
     }
 
 
-def _measure_precision(data: StudyData, margins: Floats) -> dict[str, Any]:
+# --- areas ----------------------------------------------------------------------------------------
+
+
+def _measure_areas(data: StudyData) -> Json:
+    """Measure the areas of every class against the rest, and of the risk."""
     test, sample = data.test, data.sample
-    drawn = sample.measure(
-        {},
-        {
-            name: partial(
-                average_precision,
-                rank_frames(margins[:, k], test.labels == k, sample.index, sample.patients),
-            )
-            for k, name in enumerate(data.classes)
-        },
-    )
+    margins = class_margins(test.student)
+    risk = risk_margins(test.student / test.temperature, data.positive)
+    areas = bound_class_areas(margins, test.labels, sample.index, data.confidence)
+    targets = {str(k): (margins[:, k], test.labels == k) for k in range(len(data.classes))}
+    targets["risk"] = risk, test.outcome
+    rankings = {
+        name: rank_frames(scores, positive, sample.index, sample.patients)
+        for name, (scores, positive) in targets.items()
+    }
+    drawn = sample.measure({}, {n: partial(average_precision, r) for n, r in rankings.items()})
     bounds = Bounds(data.confidence, sample.patients)
-    return {name: bounds.of(samples).to_dict() for name, samples in drawn.items()}
+    precision = {name: bounds.of(samples).to_dict() for name, samples in drawn.items()}
+    return {
+        "auroc_delong": {
+            name: area.to_dict() for name, area in zip(data.classes, areas, strict=True)
+        },
+        "average_precision": {name: precision[str(k)] for k, name in enumerate(data.classes)},
+        "risk": {
+            "auroc_delong": _bound_risk(data, risk),
+            "average_precision": precision["risk"],
+        },
+    }
 
 
-def _judge_units(data: StudyData, unit: str) -> Json:
-    """Judge lesions or patients, each by the frames that show it."""
-    test, polyps = data.test, data.settings.polyps
-    if unit == "patients":
-        if not data.patients_known:
-            return {"not_assessable": "patients are unknown; set cohort.patients"}
-        names = test.patients
-    else:
-        if polyps.lesion is None:
-            return {"not_assessable": "no column tells lesions; set study.polyps.lesion"}
-        names = data.column(polyps.lesion)
+def _bound_risk(data: StudyData, risk: Floats) -> dict[str, Any]:
+    areas = measure_areas(risk[None], data.test.outcome, data.sample.index)
+    return bound_area(areas, 0, data.confidence).to_dict()
+
+
+def _judge_teacher(data: StudyData, logits: Floats) -> Json:
+    test, sample = data.test, data.sample
+    cells = _count_cells(data, test.labels, predict_classes(logits), sample)
+    found = _diagnose(data, cells, sample)
+    risk = {"auroc_delong": _bound_risk(data, risk_margins(logits, data.positive))}
+    return {name: found[name] for name in ("n", "confusion", "positive", "overall")} | {
+        "risk": risk
+    }
+
+
+# --- units ----------------------------------------------------------------------------------------
+
+
+def _judge_units(data: StudyData) -> Json:
+    """Judge lesions, each by the frames that show it, and patients by their worst lesion."""
+    test, rule = data.test, data.settings.polyps.rule
+    owners: NDArray[np.generic] = test.patients
+    p, labels, members = test.calibrated, test.labels, "frames"
+    found: Json = {}
     try:
-        units = aggregate(
-            test.calibrated,
-            test.labels,
-            names,
-            None if unit == "patients" else test.patients,
-            rule=polyps.rule,
-            reference="max_risk" if unit == "patients" else "agree",
-        )
-    except CohortError as error:
-        return {"not_assessable": " ".join(str(error).split())}
+        names = _name_lesions(data)
+    except NotAssessableError as error:
+        found["lesions"] = {"not_assessable": str(error)}
+    else:
+        mixed = _count_mixed(names, labels)
+        reference: Reference = "max_risk" if mixed else "agree"
+        patients = owners if data.patients_known else None
+        lesions = aggregate(p, labels, names, patients, rule, reference)
+        found["lesions"] = _judge_joined(data, lesions, {"of": members, "mixed": mixed})
+        p, labels, owners = lesions.probabilities, lesions.labels, lesions.patients
+        members = "lesions"
+    if not data.patients_known:
+        reason = "patients are unknown; set cohort.patients"
+        return found | {"patients": {"not_assessable": reason}}
+    told = {"of": members, "mixed": _count_mixed(owners, labels)}
+    worst = aggregate(p, labels, owners, rule="max_risk", reference="max_risk")
+    return found | {"patients": _judge_joined(data, worst, told)}
+
+
+def _judge_joined(data: StudyData, units: Units, told: Json) -> Json:
     sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
-    judged = _diagnose(data, units.labels, units.predicted, sample)
-    return judged | {"rule": units.to_dict()}
+    cells = _count_cells(data, units.labels, units.predicted, sample)
+    return _diagnose(data, cells, sample) | {"rule": units.to_dict() | told}
+
+
+def _name_lesions(data: StudyData) -> Ints:
+    """Number the lesion of each frame, (N,); names count within a patient and an exam."""
+    test, polyps = data.test, data.settings.polyps
+    if polyps.lesion is None:
+        raise NotAssessableError("no column tells lesions; set study.polyps.lesion")
+    columns = [data.column(name) for name in (polyps.lesion, polyps.exam) if name is not None]
+    named = np.char.strip(columns[0]) != ""
+    if not named.any():
+        raise NotAssessableError(f"column {polyps.lesion!r} is empty on the test split")
+    names = _number_rows([*columns, test.patients] if data.patients_known else columns)
+    # A frame without a lesion's name stands for itself.
+    names[~named] = names.max() + 1 + np.arange(int((~named).sum()))
+    return names
+
+
+def _number_rows(columns: list[Words]) -> Ints:
+    """Number the distinct rows of some columns, (N,)."""
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        levels, place = np.unique(column, return_inverse=True)
+        number = np.unique(number * len(levels) + place, return_inverse=True)[1].astype(np.int64)
+    return number
+
+
+def _count_mixed(names: NDArray[np.generic], labels: Ints) -> int:
+    """Count the units whose members differ in class."""
+    index = np.unique(names, return_inverse=True)[1]
+    pairs = np.unique(np.stack([index, labels]), axis=1)
+    return int((np.bincount(pairs[0]) > 1).sum())

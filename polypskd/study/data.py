@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.config import Study
+from polypskd.labels.examples import Examples
 from polypskd.metrics.calibration import log_probabilities
 from polypskd.metrics.classification import predict_classes
 from polypskd.metrics.leave_one_out import Votes
@@ -105,6 +106,11 @@ class StudyData:
         annotators: M names, as `votes` counts them.
         patients_known: else every frame stands for a patient.
         seed: of whatever is drawn.
+        level_order: names of the difficulty levels, the easiest first.
+        annotator_numbers: (M,) number by which a report tells each annotator, from 1; empty counts
+            them in the order of `annotators`.
+        examples: all splits; None where they are not at hand.
+        exclusions: frames left out, counted by reason.
     """
 
     classes: tuple[str, ...]
@@ -118,6 +124,10 @@ class StudyData:
     annotators: tuple[str, ...]
     patients_known: bool
     seed: int
+    level_order: tuple[str, ...] = ()
+    annotator_numbers: tuple[int, ...] = ()
+    examples: Examples | None = None
+    exclusions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def positive(self) -> Flags:

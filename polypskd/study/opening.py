@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,9 @@ def open_study(folder: Path, config: Config) -> StudyData:
 
     test = part("test")
     votes, annotators = _votes(folder / LABELS[3], test, scheme)
+    everyone = [one["name"] for one in agreement["statistics"].get("annotators") or ()]
+    numbers = {name: number for number, name in enumerate(everyone, start=1)}
+    names = name_levels(scheme)[np.argsort(scheme.level_of, kind="stable")]
     settings = config.evaluation
     sample = Resampling.draw(test.patients, settings.resamples, config.seed)
     return StudyData(
@@ -77,7 +82,22 @@ def open_study(folder: Path, config: Config) -> StudyData:
         annotators=annotators,
         patients_known=bool(agreement["patients_known"]),
         seed=config.seed,
+        level_order=tuple(dict.fromkeys(names.tolist())),
+        annotator_numbers=tuple(numbers[name] for name in annotators)
+        if set(annotators) <= set(numbers)
+        else (),
+        examples=examples,
+        exclusions=_count_exclusions(folder / LABELS[2]),
     )
+
+
+def _count_exclusions(path: Path) -> dict[str, int]:
+    """Count the frames left out by reason, the most frequent first."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reasons = Counter(row["reason"] for row in csv.DictReader(file))
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _votes(path: Path, test: Part, scheme: Scheme) -> tuple[Votes | None, tuple[str, ...]]:

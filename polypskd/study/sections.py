@@ -7,13 +7,39 @@ from functools import partial
 from typing import Any
 
 from polypskd.study.accuracy import describe_accuracy
+from polypskd.study.annotators import describe_annotators
+from polypskd.study.baseline import describe_baseline
+from polypskd.study.calibration import describe_calibration
+from polypskd.study.conformal import describe_conformal
 from polypskd.study.data import NotAssessableError, StudyData
+from polypskd.study.decisions import describe_decisions
+from polypskd.study.endpoints import describe_endpoints
+from polypskd.study.noninferiority import describe_noninferiority
+from polypskd.study.operating_points import describe_operating_points
+from polypskd.study.predictive_values import describe_predictive_values
+from polypskd.study.selective import describe_selective
+from polypskd.study.soft_labels import describe_soft_labels
+from polypskd.study.subgroups import describe_subgroups
+from polypskd.study.surveillance import describe_surveillance
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 SECTIONS: dict[str, Callable[[StudyData], Json]] = {
     "accuracy": describe_accuracy,
+    "calibration": describe_calibration,
+    "soft_labels": describe_soft_labels,
+    "endpoints": describe_endpoints,
+    "surveillance": describe_surveillance,
+    "predictive_values": describe_predictive_values,
+    "operating_points": describe_operating_points,
+    "decisions": describe_decisions,
+    "selective": describe_selective,
+    "conformal": describe_conformal,
+    "annotators": describe_annotators,
+    "subgroups": describe_subgroups,
+    "noninferiority": describe_noninferiority,
+    "baseline": describe_baseline,
 }
 
 

@@ -1,0 +1,105 @@
+"""The decision curve in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polypskd.reporting.cells import Table, format_estimate, format_number
+from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, new_axes, place_legend
+from polypskd.reporting.study.bands import fill_band
+from polypskd.reporting.study.polyps import tell_interval
+
+Json = Mapping[str, Any]
+
+STEP = 10  # every tenth threshold stands in the table
+GRAY = "#666666"
+
+
+def tell_decisions(section: Json) -> list[str]:
+    """Say at which thresholds acting on the student's risk is worth more than all or none.
+
+    Args:
+        section: `decisions` of study.json.
+
+    >>> tell_decisions({"not_assessable": "the test split has no positive polyps"})
+    ['The decision curve is not assessable: the test split has no positive polyps.']
+    """
+    if reason := section.get("not_assessable"):
+        return [f"The decision curve is not assessable: {reason}."]
+    ranges = ", ".join(
+        f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in section["useful"]
+    )
+    found = (
+        f"Acting on the student's risk has more net benefit than acting on all polyps or on none, "
+        f"by the lower bound of the gain, at thresholds {ranges}."
+        if ranges
+        else "At no threshold does acting on the student's risk have more net benefit than acting "
+        "on all polyps or on none, by the lower bound of the gain."
+    )
+    return [found]
+
+
+def tabulate_decisions(section: Json) -> list[Table]:
+    """List the net benefit at every tenth threshold.
+
+    Args:
+        section: `decisions` of study.json.
+    """
+    if "not_assessable" in section:
+        return []
+    rows = tuple(
+        (
+            format_number(float(row["threshold"]), 2),
+            *(format_estimate(row[key]) for key in ("model", "everyone", "gain")),
+        )
+        for row in section["curve"][STEP - 1 :: STEP]
+    )
+    caption = (
+        f"Net benefit, in true positives per polyp; prevalence {section['prevalence']:.0%}; "
+        f"{tell_interval(section)}, pointwise. Acting on none has a net benefit of 0."
+    )
+    head = ("Threshold", "Student", "Acting on all", "Gain over the better of all and none")
+    return [Table(caption, head, rows)]
+
+
+def draw_decisions(section: Json) -> list[Picture]:
+    """Draw net benefit against the threshold, beside acting on all and on none.
+
+    Args:
+        section: `decisions` of study.json.
+    """
+    if "not_assessable" in section:
+        return []
+    curve, prevalence = section["curve"], section["prevalence"]
+    x = [row["threshold"] for row in curve]
+    tops = [row["model"]["high"] or row["model"]["value"] for row in curve] + [prevalence]
+    figure, axes = new_axes(3.6, 3.0)
+    axes.axhline(0, color=FAINT, linewidth=1.2, label="act on none")
+    everyone = [row["everyone"]["value"] for row in curve]
+    axes.plot(x, everyone, "--", color=GRAY, linewidth=1.2, label="act on all")
+    axes.plot(x, [row["model"]["value"] for row in curve], color=STUDENT, label="student")
+    fill_band(axes, x, [row["model"] for row in curve], STUDENT)
+    axes.set(
+        xlabel="threshold of risk",
+        ylabel="net benefit",
+        title="Decision curve",
+        xlim=(0, 1),
+        ylim=(-0.25 * prevalence, 1.05 * max(tops)),
+    )
+    place_legend(figure, axes)
+    listed = "; ".join(
+        f"at {row['threshold']:g} {format_number(row['model']['value'])} against "
+        f"{format_number(max(row['everyone']['value'], 0.0))}"
+        for row in curve[STEP - 1 :: STEP]
+    )
+    return [
+        Picture(
+            encode(figure),
+            f"Decision curve: net benefit of the student against the better of all and none, "
+            f"{listed}.",
+            "Net benefit of acting where the student's calibrated risk reaches the threshold; the "
+            "threshold is what a false alarm costs against a miss. Higher is better; the band is "
+            "pointwise and by patient.",
+        )
+    ]

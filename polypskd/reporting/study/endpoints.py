@@ -1,0 +1,189 @@
+"""Endpoints in the report: met, not met or not assessable, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polypskd.reporting.cells import DASH, Table, format_number
+from polypskd.reporting.study.polyps import format_count, tell_interval, tell_polyps, tell_rule
+
+Json = Mapping[str, Any]
+
+NAMES = {
+    "npv_rectosigmoid_diminutive": "NPV of diminutive rectosigmoid polyps",
+    "surveillance_agreement": "Agreement of surveillance intervals",
+    "leave_in_situ": "Leave in situ",
+    "resect_and_discard": "Resect and discard",
+}
+MEASURES = {
+    "npv": "NPV",
+    "ppv": "PPV",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "agreement": "agreement",
+}
+GUIDELINES = {"esge": "ESGE", "usmstf": "USMSTF"}
+NOT_ASSESSABLE = "not assessable"
+
+
+def list_endpoints(section: Json, surveillance: Json | None = None) -> list[dict[str, Any]]:
+    """Give the judged endpoints of both sections, each with a ``title`` for the page.
+
+    That of surveillance stands once a guideline, by the strategy that the threshold speaks of.
+
+    Args:
+        section: `endpoints` of study.json.
+        surveillance: `surveillance` of it.
+
+    >>> list_endpoints({"not_assessable": "no frames"}, {"not_assessable": "no histology"})[0]
+    {'name': 'surveillance_agreement', 'title': 'Agreement of surveillance intervals', \
+'by_value': 'not assessable', 'by_lower_bound': 'not assessable', 'reason': 'no histology', \
+'reached': []}
+    """
+    found = [
+        dict(one, title=NAMES.get(one["name"], one["name"])) for one in section.get("endpoints", ())
+    ]
+    if surveillance is None:
+        return found
+    name = "surveillance_agreement"
+    if "not_assessable" in surveillance:
+        verdict = dict.fromkeys(("by_value", "by_lower_bound"), NOT_ASSESSABLE)
+        reason = {"reason": surveillance["not_assessable"], "reached": []}
+        return [*found, {"name": name, "title": NAMES[name]} | verdict | reason]
+    return found + [
+        dict(one["endpoint"], title=f"{NAMES[name]}, {name_guideline(one)}")
+        for one in surveillance["guidelines"]
+        if one["strategy"] == "resect_and_discard"
+    ]
+
+
+def name_guideline(one: Json) -> str:
+    """Name a guideline and its edition.
+
+    >>> name_guideline({"guideline": "esge", "version": "2020"})
+    'ESGE 2020'
+    """
+    return f"{GUIDELINES.get(one['guideline'], one['guideline'])} {one['version']}"
+
+
+def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]:
+    """Say what is met, what is not, what cannot be assessed, and by which rule of confidence.
+
+    Args:
+        section: `endpoints` of study.json.
+        surveillance: `surveillance` of it.
+
+    >>> tell_endpoints({"not_assessable": "the test split has no frames"})
+    ['Endpoints are not assessable: the test split has no frames.']
+    """
+    if reason := section.get("not_assessable"):
+        return [f"Endpoints are not assessable: {reason}."]
+    found = list_endpoints(section, surveillance)
+    told = [tell_polyps(section), _tell_verdicts(found), tell_rule(section)]
+    if any(not one["checked"] for each in found for one in each["reached"]):
+        told.append(
+            "Thresholds marked unchecked were not read in the society's own paper: check them, or "
+            "set your own in study.thresholds, before publishing."
+        )
+    return told
+
+
+def _tell_verdicts(found: Sequence[Json]) -> str:
+    starts = {
+        "met": "Met by value",
+        "not met": "Not met by value",
+        NOT_ASSESSABLE: "Not assessable",
+    }
+    sentences = []
+    for verdict, start in starts.items():
+        these = [one for one in found if one["by_value"] == verdict]
+        named = _group(these) if verdict == NOT_ASSESSABLE else [_tell_one(one) for one in these]
+        if named:
+            sentences.append(f"{start}: {'; '.join(named)}.")
+    return " ".join(sentences)
+
+
+def _group(found: Sequence[Json]) -> list[str]:
+    """Name together the endpoints that one reason holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for one in found:
+        by_reason.setdefault(one["reason"], []).append(one["title"])
+    return [f"{', '.join(titles)} ({reason})" for reason, titles in by_reason.items()]
+
+
+def _tell_one(one: Json) -> str:
+    if one["by_value"] == "met":
+        also = "and" if one["by_lower_bound"] == "met" else "but not"
+        return f"{one['title']} ({also} by the lower bound)"
+    return str(one["title"])
+
+
+def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[Table]:
+    """List every threshold beside what was measured, and what is known of sizes and segments.
+
+    Args:
+        section: `endpoints` of study.json.
+        surveillance: `surveillance` of it.
+    """
+    if "not_assessable" in section:
+        return []
+    found = list_endpoints(section, surveillance)
+    head = ["Endpoint", "Required", "Measured", "By value", "By lower bound", "Remark"]
+    rows = [row for one in found for row in _list_thresholds(one)]
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    endpoints = Table(
+        f"Endpoints of the societies; {tell_interval(section)}. An endpoint is met if all of its "
+        "thresholds are; by lower bound: the lower of the bounds by patient and of Wilson.",
+        tuple(head),
+        tuple(rows),
+    )
+    return [endpoints, *_tabulate_sources(found), *_tabulate_known(section)]
+
+
+def _list_thresholds(one: Json) -> list[tuple[str, ...]]:
+    """Give a row a threshold; the verdict is that of the endpoint, on each of its rows."""
+    verdict = (one["by_value"], one["by_lower_bound"], one["reason"])
+    if not one["reached"]:
+        return [(one["title"], DASH, DASH, *verdict)]
+    return [
+        (
+            f"{one['title']}: {MEASURES[reached['measure']]}",
+            f"≥ {reached['least']:g}{'' if reached['checked'] else ' (unchecked)'}",
+            format_count(reached),
+            *verdict,
+        )
+        for reached in one["reached"]
+    ]
+
+
+def _tabulate_sources(found: Sequence[Json]) -> list[Table]:
+    """Name the source of every threshold once, and whether its figure was read there."""
+    rows: dict[tuple[str, ...], None] = {
+        (
+            NAMES[one["name"]],
+            f"{MEASURES[reached['measure']]} ≥ {reached['least']:g}",
+            reached["source"],
+            format_number(bool(reached["checked"])),
+        ): None
+        for one in found
+        for reached in one["reached"]
+    }
+    head = ("Endpoint", "Threshold", "Source", "Checked")
+    return [Table("Who asks for the thresholds.", head, tuple(rows))] if rows else []
+
+
+def _tabulate_known(section: Json) -> list[Table]:
+    """Count the polyps by size band and segment, unknown ones too."""
+    rows: list[tuple[str, str, str]] = []
+    for what, key, groups in (("Size", "sizes", "bands"), ("Segment", "segments", "segments")):
+        known = section[key]
+        if groups not in known:
+            continue
+        rows += [(what, name, format_number(count)) for name, count in known[groups].items()]
+        rows.append((what, "unknown", format_number(known["unknown"])))
+    if not rows:
+        return []
+    caption = f"The {section['unit']} by size and segment (diminutive: up to 5 mm, small: < 10 mm)."
+    return [Table(caption, ("Column", "Value", section["unit"].capitalize()), tuple(rows))]

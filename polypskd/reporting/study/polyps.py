@@ -1,0 +1,85 @@
+"""What the clinical sections share: what a polyp is, and which calls are of high confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polypskd.reporting.cells import format_confidence, format_estimate, format_number, pick
+
+Json = Mapping[str, Any]
+
+JOINED = {
+    "mean_probability": "the mean of its frames' probabilities",
+    "majority": "the majority of its frames",
+    "max_risk": "its frame of most concern",
+}
+SPLITS = {"val": "the validation split", "config": "the config"}
+
+
+def tell_polyps(section: Json) -> str:
+    """Say how many polyps were judged, and what a polyp is.
+
+    Args:
+        section: any clinical section of study.json.
+
+    >>> tell_polyps({"unit": "frames", "n": 1200, "positive": 300, "patients": 80})
+    'Judged: 1,200 frames of 80 patients, 300 positive; each frame counts as a polyp.'
+    """
+    patients = section.get("patients")
+    of = "" if patients is None else f" of {format_number(patients)} patients"
+    counts = f"{format_number(section['n'])} {section['unit']}{of}"
+    joined = section.get("joined")
+    if joined is None:
+        how = "each frame counts as a polyp"
+    else:
+        how = f"each by {JOINED[joined['rule']]} ({format_number(joined['members'])} frames)"
+        if joined.get("mixed"):
+            how += (
+                f"; {format_number(joined['mixed'])} have frames of several classes and count as "
+                "the one of highest risk"
+            )
+    return f"Judged: {counts}, {format_number(section['positive'])} positive; {how}."
+
+
+def tell_rule(section: Json) -> str:
+    """Say which calls are of high confidence, where that was fixed, and what it keeps.
+
+    Args:
+        section: one with ``confidence_rule``.
+
+    >>> tell_rule({"confidence_rule": {"kind": "none", "rule": None, "reason": ""}})
+    'No rule of confidence was fixed, so every call counts.'
+    """
+    told = section["confidence_rule"]
+    rule = told["rule"]
+    if rule is None:
+        why = f" ({told['reason']})" if told["reason"] else ""
+        return f"No rule of confidence was fixed{why}, so every call counts."
+    low, high = (format_number(rule[key]) for key in ("negative_to", "positive_from"))
+    aim = f" to keep {told['coverage']:.0%} of its polyps" if told["kind"] == "coverage" else ""
+    text = (
+        f"Calls are of high confidence where the risk is at most {low} or at least {high}, as "
+        f"fixed in {SPLITS[rule['fixed_on']]}{aim}"
+    )
+    kept = told.get("kept")
+    return f"{text}; here that keeps {format_estimate(kept)}." if kept else f"{text}."
+
+
+def tell_interval(section: Json) -> str:
+    """Name the intervals of a table's caption.
+
+    >>> tell_interval({"confidence": 0.95})
+    '95% intervals by patient in brackets'
+    """
+    return f"{format_confidence(section.get('confidence'))} intervals by patient in brackets"
+
+
+def format_count(share: Json) -> str:
+    """Print a share with its counts.
+
+    >>> format_count({"value": 0.9, "low": 0.6, "high": 1.0, "successes": 9, "trials": 10})
+    '0.900 (0.600 to 1.000), 9/10'
+    """
+    counts = f"{format_number(share['successes'])}/{format_number(share['trials'])}"
+    return f"{format_estimate(share)}, {counts}" if pick(share, "trials") else format_estimate(None)

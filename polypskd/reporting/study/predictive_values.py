@@ -1,0 +1,156 @@
+"""Predictive values in the report: at stated prevalences, as a table and as curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polypskd.reporting.cells import DASH, Table, format_estimate, format_number
+from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, encode, new_axes, tint
+from polypskd.reporting.study.bands import fill_band
+from polypskd.reporting.study.polyps import tell_interval, tell_rule
+
+Json = Mapping[str, Any]
+
+SETS = {"all": "all calls", "high_confidence": "calls of high confidence"}
+LOOKS = (("ppv", "PPV", "--", "s"), ("npv", "NPV", "-", "o"))
+
+
+def tell_predictive_values(section: Json) -> list[str]:
+    """Say what the NPV is in this sample, and at the lowest and highest stated prevalence.
+
+    Args:
+        section: `predictive_values` of study.json.
+
+    >>> tell_predictive_values({"not_assessable": "the test split has no frames"})
+    ['Predictive values are not assessable: the test split has no frames.']
+    """
+    if reason := section.get("not_assessable"):
+        return [f"Predictive values are not assessable: {reason}."]
+    told = []
+    rows = sorted(section["all"]["stated"], key=lambda row: float(row["prevalence"]))
+    own = format_estimate(section["all"]["table"]["npv"])
+    text = f"At this sample's prevalence of {section['prevalence']:.0%} the NPV is {own}"
+    if rows:
+        ends = [f"{_best(row, 'npv')} at {row['prevalence']:.0%}" for row in (rows[0], rows[-1])]
+        text += f"; carried to other prevalences it is {' and '.join(dict.fromkeys(ends))}"
+    told.append(f"{text} (all calls).")
+    if section["high_confidence"]:
+        told.append(tell_rule(section))
+    return told
+
+
+def _best(row: Json, name: str) -> str:
+    """Print a value with its interval by patient, or the logit one where there is none."""
+    by_patient = row[f"{name}_by_patient"]
+    return format_estimate(row[name] if by_patient["low"] is None else by_patient)
+
+
+def tabulate_predictive_values(section: Json) -> list[Table]:
+    """List PPV and NPV at the stated prevalences.
+
+    Args:
+        section: `predictive_values` of study.json.
+    """
+    if "not_assessable" in section:
+        return []
+    made = []
+    for name, words in SETS.items():
+        part = section[name]
+        if part is None or not part["stated"]:
+            continue
+        rows = [
+            (
+                f"{row['prevalence']:.0%}",
+                *(cell for key in ("ppv", "npv") for cell in (_best(row, key), _bounds(row[key]))),
+            )
+            for row in part["stated"]
+        ]
+        own = [format_estimate(part["table"][key]) for key in ("ppv", "npv")]
+        rows.append((_tell_here(part["table"]), own[0], DASH, own[1], DASH))
+        shares = "; ".join(
+            f"{key} {format_estimate(part['table'][key])}" for key in ("sensitivity", "specificity")
+        )
+        made.append(
+            Table(
+                f"Predictive values at stated prevalences, {words} ({shares}), which count as "
+                f"known; {tell_interval(section)}.",
+                ("Prevalence", "PPV", "logit interval", "NPV", "logit interval"),
+                tuple(rows),
+            )
+        )
+    return made
+
+
+def _tell_here(table: Json) -> str:
+    """Name this sample's own prevalence, among the calls that count."""
+    total = sum(table[key] for key in ("tn", "fp", "fn", "tp"))
+    return f"here ({(table['tp'] + table['fn']) / total:.0%})" if total else "here"
+
+
+def _bounds(interval: Json) -> str:
+    if interval["low"] is None:
+        return DASH
+    return f"{format_number(interval['low'])} to {format_number(interval['high'])}"
+
+
+def draw_predictive_values(section: Json) -> list[Picture]:
+    """Draw PPV and NPV against prevalence: all calls, then those of high confidence.
+
+    Args:
+        section: `predictive_values` of study.json.
+    """
+    if "not_assessable" in section:
+        return []
+    drawn = (_draw(section, name, words) for name, words in SETS.items() if section[name])
+    return [picture for picture in drawn if picture is not None]
+
+
+def _draw(section: Json, name: str, words: str) -> Picture | None:
+    curve, stated = section[name]["curve"], section[name]["stated"]
+    figure, axes = new_axes(3.6, 3.2)
+    shown = False
+    axes.axvline(section["prevalence"], color=FAINT, linewidth=1, linestyle=":")
+    for key, label, dash, marker in LOOKS:
+        rows = [row for row in curve if row[key]["value"] is not None]
+        if not rows:
+            continue
+        shown = True
+        x = [row["prevalence"] for row in rows]
+        shade = STUDENT if key == "npv" else tint(STUDENT, 0.35)
+        axes.plot(x, [row[key]["value"] for row in rows], dash, color=shade)
+        fill_band(axes, x, [row[f"{key}_by_patient"] for row in rows], shade)
+        points = [row for row in stated if row[key]["value"] is not None]
+        axes.plot(
+            [row["prevalence"] for row in points],
+            [row[key]["value"] for row in points],
+            marker,
+            color=shade,
+            markersize=5,
+        )
+        # Beside its own end: NPV falls to the right, PPV to the left.
+        at = rows[-1] if key == "npv" else rows[0]
+        axes.annotate(
+            label,
+            (at["prevalence"], at[key]["value"]),
+            xytext=(4, 0) if key == "npv" else (-4, 0),
+            textcoords="offset points",
+            ha="left" if key == "npv" else "right",
+            va="center",
+            color=INK,
+        )
+    if not shown:
+        return None
+    axes.set(xlabel="prevalence", ylabel="predictive value", xlim=(-0.14, 1.14), ylim=(-0.02, 1.03))
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.set_title(f"Predictive values, {words}")
+    listed = "; ".join(
+        f"at {row['prevalence']:.0%} PPV {_best(row, 'ppv')}, NPV {_best(row, 'npv')}"
+        for row in stated
+    )
+    return Picture(
+        encode(figure),
+        f"PPV and NPV against prevalence, {words}: {listed or 'no prevalence is stated'}.",
+        f"Predictive values of {words} were polyps rarer or more common than here (dotted line), "
+        "by Bayes' rule; marks: the stated prevalences; bands: intervals by patient.",
+    )

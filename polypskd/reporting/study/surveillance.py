@@ -1,0 +1,83 @@
+"""Surveillance in the report: agreement by guideline and strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polypskd.reporting.cells import Table, format_estimate, format_number
+from polypskd.reporting.study.endpoints import name_guideline
+from polypskd.reporting.study.polyps import format_count, tell_interval
+
+Json = Mapping[str, Any]
+
+STRATEGIES = {
+    "resect_and_discard": "diminutive polyps of high confidence by call, others by histology",
+    "every_call": "every polyp by call",
+}
+
+
+def tell_surveillance(section: Json) -> list[str]:
+    """Say how often the calls lead to the interval of histology.
+
+    Args:
+        section: `surveillance` of study.json.
+
+    >>> tell_surveillance({"not_assessable": "no column tells histology"})
+    ['Surveillance intervals are not assessable: no column tells histology.']
+    """
+    if reason := section.get("not_assessable"):
+        return [f"Surveillance intervals are not assessable: {reason}."]
+    found = [one for one in section["guidelines"] if one["strategy"] == "resect_and_discard"]
+    listed = "; ".join(
+        f"{name_guideline(one)} {format_estimate(one['agreement'])}" for one in found
+    )
+    exams, polyps = (format_number(section[key]) for key in ("exams", "polyps"))
+    kind = "exams" if section["exam"] == "exams" else "patients, each taken as one exam"
+    told = [
+        f"Of {exams} {kind}, with {polyps} polyps ({format_number(section['by_call'])} diminutive "
+        f"and called with high confidence), the interval agrees with that of histology in: "
+        f"{listed}."
+    ]
+    if section["note"]:
+        told.append(
+            f"Caution: {section['note']}, so several frames of one polyp count as several polyps."
+        )
+    left_out = section["left_out"]
+    if any(left_out.values()):
+        told.append(
+            f"Left out: {format_number(left_out['exams_of_unknown_histology'])} with a polyp of "
+            f"unknown histology; {format_number(left_out['polyps_of_unknown_exam'])} polyps of no "
+            "known exam."
+        )
+    return told
+
+
+def tabulate_surveillance(section: Json) -> list[Table]:
+    """List agreement, earlier and later recalls by guideline and strategy.
+
+    Args:
+        section: `surveillance` of study.json.
+    """
+    if "not_assessable" in section:
+        return []
+    rows = tuple(
+        (
+            f"{name_guideline(one)}: {STRATEGIES[one['strategy']]}",
+            format_count(one["agreement"]),
+            format_estimate(one["earlier"]),
+            format_estimate(one["later"]),
+            format_number(one["not_assessable"]),
+            one["endpoint"]["by_value"],
+            one["endpoint"]["by_lower_bound"],
+        )
+        for one in section["guidelines"]
+    )
+    called = ", ".join(f"{name} as {kind}" for name, kind in section["called"].items())
+    caption = (
+        f"Surveillance intervals by the student's calls against those by histology "
+        f"(called: {called}); {section['guidelines'][0]['rule']}; {tell_interval(section)}."
+    )
+    head = ("Guideline and strategy", "Agreement", "Called back earlier", "Called back later")
+    more = ("No interval", "By value", "By lower bound")
+    return [Table(caption, (*head, *more), rows)]

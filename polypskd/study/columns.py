@@ -1,0 +1,163 @@
+"""Columns of the cohort that a study asks for: checked before any training, read as levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypskd.config import Study
+from polypskd.errors import ConfigError
+from polypskd.metrics.annotators import EVERYONE
+from polypskd.metrics.bands import UNKNOWN, Band, Column
+
+Floats = NDArray[np.float64]
+Words = NDArray[np.str_]
+
+ABSENT = frozenset({"", "?", "n/a", "na", "nan", "none", "null", "unknown"})  # in lower case
+MOST = 50  # levels of a column; more are names or numbers, not groups
+TOLD = 12  # names listed in a message
+
+
+def check_columns(study: Study, columns: Mapping[str, Words], annotators: Iterable[str]) -> None:
+    """Refuse columns and annotators that the cohort lacks, before anything is trained.
+
+    Args:
+        study: what is asked for.
+        columns: the cohort's further columns, (N,) each.
+        annotators: the cohort's.
+
+    Raises:
+        ConfigError: a column is missing, holds words where numbers are needed, or has too many
+            levels; or a group names an annotator that nobody is, or is called "all".
+
+    >>> study = Study.model_validate({"subgroups": {"size": {"column": "mm", "edges": [6, 10]}}})
+    >>> check_columns(study, {"mm": np.array(["4", "", "12.5"])}, [])
+    >>> check_columns(study, {"size": np.array(["4"])}, [])
+    Traceback (most recent call last):
+    polypskd.errors.ConfigError: study.subgroups.size.column: the cohort has no column 'mm'; \
+its columns are: size
+    """
+    for place, name in _list_columns(study):
+        if name not in columns:
+            there = f"its columns are: {_list_names(columns)}" if columns else "it has none"
+            raise ConfigError(f"{place}: the cohort has no column {name!r}; {there}")
+    numbers = {
+        f"study.subgroups.{key}": one.column for key, one in study.subgroups.items() if one.edges
+    }
+    if study.polyps.size_mm is not None:
+        numbers["study.polyps.size_mm"] = study.polyps.size_mm
+    for place, name in numbers.items():
+        _refuse_words(place, name, columns[name])
+    for key, one in study.subgroups.items():
+        if one.edges:
+            continue
+        levels = len(np.unique(columns[one.column]))
+        if levels > MOST:
+            raise ConfigError(
+                f"study.subgroups.{key}: column {one.column!r} has {levels} different values, more "
+                f"than {MOST}; give edges to a column of numbers, or take another column"
+            )
+    _check_groups(study.groups, annotators)
+
+
+def _list_columns(study: Study) -> list[tuple[str, str]]:
+    """Give (place in the config, column) of every column that is asked for."""
+    names = ("lesion", "exam", "size_mm", "segment", "histology", "dysplasia", "piecemeal")
+    polyps = [(f"study.polyps.{name}", getattr(study.polyps, name)) for name in names]
+    subgroups = [(f"study.subgroups.{k}.column", one.column) for k, one in study.subgroups.items()]
+    return [(place, name) for place, name in polyps if name is not None] + subgroups
+
+
+def _refuse_words(place: str, name: str, values: Words) -> None:
+    different = np.unique(values)
+    wrong = [str(word) for word in different if not _is_absent(word) and np.isnan(_number(word))]
+    if wrong:
+        raise ConfigError(
+            f"{place}: column {name!r} holds {wrong[0]!r}, which is no number; write numbers, and "
+            "leave unknown ones empty"
+        )
+
+
+def _check_groups(groups: Mapping[str, str], annotators: Iterable[str]) -> None:
+    known = sorted({str(name) for name in annotators} - {""})
+    if EVERYONE in groups.values():
+        raise ConfigError(
+            f"study.groups: the group {EVERYONE!r} is that of all annotators; rename yours"
+        )
+    for name in groups:
+        if name not in known:
+            there = f"they are: {_list_names(known)}" if known else "it names none"
+            raise ConfigError(f"study.groups: the cohort has no annotator {name!r}; {there}")
+
+
+def _list_names(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - TOLD} more" if len(listed) > TOLD else ""
+    return ", ".join(listed[:TOLD]) + more
+
+
+def read_numbers(values: Words) -> Floats:
+    """Read a column of numbers; what is none, or infinite, is unknown.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        (N,) nan where unknown.
+
+    >>> read_numbers(np.array(["4", " 12.5 ", "", "unknown"])).tolist()
+    [4.0, 12.5, nan, nan]
+    """
+    different, place = np.unique(values, return_inverse=True)
+    numbers: Floats = np.array([_number(word) for word in different], dtype=np.float64)
+    return numbers[place]
+
+
+def _number(word: str) -> float:
+    try:
+        found = float(word)
+    except ValueError:
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def _is_absent(word: str) -> bool:
+    return str(word).strip().lower() in ABSENT
+
+
+def read_levels(values: Words, edges: Sequence[float], name: str) -> Column:
+    """Read a column as levels: bands of numbers where there are edges, else its words.
+
+    Args:
+        values: (N,).
+        edges: rising; the bands are below the first, and from each on.
+        name: of the column.
+
+    >>> column = read_levels(np.array(["4", "6", "", "30"]), (6, 10), "size")
+    >>> column.values.tolist(), column.levels
+    (['< 6', '6 to < 10', 'unknown', '≥ 10'], ('< 6', '6 to < 10', '≥ 10'))
+    """
+    if edges:
+        return Column.band(read_numbers(values), name_bands(edges), name)
+    different, place = np.unique(values, return_inverse=True)
+    words = np.array([UNKNOWN if _is_absent(w) else str(w).strip() for w in different], np.str_)
+    return Column.of(words[place] if len(words) else values)
+
+
+def name_bands(edges: Sequence[float]) -> tuple[Band, ...]:
+    """Make the bands between edges.
+
+    Args:
+        edges: at least one, rising.
+
+    >>> [band.name for band in name_bands([50])]
+    ['< 50', '≥ 50']
+    """
+    told = [f"{edge:g}" if float(f"{edge:g}") == edge else repr(float(edge)) for edge in edges]
+    middle = [f"{low} to < {high}" for low, high in pairwise(told)]
+    names = [f"< {told[0]}", *middle, f"≥ {told[-1]}"]
+    return tuple(Band(name, start) for name, start in zip(names, (-math.inf, *edges), strict=True))

@@ -1,0 +1,167 @@
+"""Endpoints of the societies that are asked of polyps; see `surveillance` for that of exams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from polypskd.config import Study
+from polypskd.errors import ConfigError
+from polypskd.metrics.clinical.confidence import find_confident
+from polypskd.metrics.clinical.endpoints import Calls, Endpoint, Words, band_sizes, judge_endpoints
+from polypskd.metrics.clinical.guidelines import HISTOLOGY
+from polypskd.metrics.clinical.shares import count_cells, measure_share
+from polypskd.metrics.clinical.thresholds import EndpointRule, configure_endpoints
+from polypskd.study.calls import CUTOFF, call_positive, fix_rule
+from polypskd.study.data import Json, NotAssessableError, StudyData
+from polypskd.study.polyps import (
+    Polyps,
+    describe_polyps,
+    gather_test,
+    join_sizes,
+    join_words,
+    sample_polyps,
+)
+
+SOURCE = "set in study.thresholds"
+ASKED = ("rectum", "sigmoid")
+OTHER = (
+    "other",
+    "cecum",
+    "caecum",
+    "ascending",
+    "hepatic flexure",
+    "transverse",
+    "splenic flexure",
+    "descending",
+)
+
+
+def check_endpoints(settings: Study, classes: Sequence[str] | None = None) -> None:
+    """Refuse what no study could be made with, before anything is trained.
+
+    Args:
+        settings: the section `study`.
+        classes: of the labels; None where they are not known yet.
+
+    Raises:
+        ConfigError: `thresholds` names an unknown endpoint or measure, or `polyps.called` an
+            unknown class, or a histology that no guideline knows.
+    """
+    list_rules(settings)
+    unknown = [name for name in settings.polyps.called if classes and name not in classes]
+    if unknown:
+        raise ConfigError(
+            f"study.polyps.called: unknown class {unknown[0]!r}; "
+            f"use any of: {', '.join(classes or ())}"
+        )
+    for name, histology in settings.polyps.called.items():
+        if histology not in HISTOLOGY:
+            raise ConfigError(
+                f"study.polyps.called.{name}: unknown histology {histology!r}; "
+                f"use one of: {', '.join(HISTOLOGY)}"
+            )
+
+
+def list_rules(settings: Study) -> tuple[EndpointRule, ...]:
+    """Give the endpoints with the thresholds of the config.
+
+    Raises:
+        ConfigError: an endpoint or a measure is unknown.
+    """
+    try:
+        return configure_endpoints(settings.thresholds, SOURCE)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("endpoints", "study.thresholds", 1)) from None
+
+
+def describe_endpoints(data: StudyData) -> Json:
+    """Judge what is asked of polyps: met, not met or not assessable.
+
+    Args:
+        data: the run.
+
+    Returns:
+        What a polyp is, the rule of confidence and what it keeps, what is known of sizes and
+        segments, and each endpoint.
+    """
+    polyps = gather_test(data)
+    sample = sample_polyps(data, polyps)
+    rule, told = fix_rule(data)
+    confident = None if rule is None else find_confident(polyps.risk, rule)
+    if confident is not None:
+        drawn = sample.measure({"kept": count_cells(confident.astype(np.int64), 2, sample)})["kept"]
+        told["kept"] = measure_share(
+            drawn[:, 1], drawn.sum(axis=1), sample.patients, data.confidence
+        ).to_dict()
+    bands, sizes = _band(data, polyps)
+    segments, places = _place(data, polyps)
+    calls = Calls(polyps.outcome, call_positive(polyps.risk, rule), confident, bands, segments)
+    found = judge_endpoints(list_rules(data.settings), calls, sample, confidence=data.confidence)
+    missing = {
+        "size_bands": sizes["reason"] if bands is None else "",
+        "segments": places["reason"] if segments is None else "",
+    }
+    rules = {one.name: one for one in list_rules(data.settings)}
+    return describe_polyps(data, polyps) | {
+        "cutoff": CUTOFF,
+        "confidence_rule": told,
+        "sizes": sizes,
+        "segments": places,
+        "endpoints": [_tell(rules[one.name], one, missing) for one in found],
+    }
+
+
+def _tell(rule: EndpointRule, judged: Endpoint, missing: dict[str, str]) -> Json:
+    """Name the column that would have to be set, where it is one that is missing."""
+    reasons = [reason for key, reason in missing.items() if getattr(rule, key) and reason]
+    asked = {"size_bands": list(rule.size_bands), "segments": list(rule.segments)}
+    return (replace(judged, reason="; ".join(reasons)) if reasons else judged).to_dict() | asked
+
+
+def _band(data: StudyData, polyps: Polyps) -> tuple[Words | None, Json]:
+    try:
+        sizes, counts = join_sizes(data, polyps)
+    except NotAssessableError as error:
+        return None, {"reason": str(error)}
+    bands = band_sizes(sizes)
+    each = {name: int((bands == name).sum()) for name in ("diminutive", "small", "large")}
+    return bands, {**counts, "bands": each, "reason": ""}
+
+
+def _place(data: StudyData, polyps: Polyps) -> tuple[Words | None, Json]:
+    name = data.settings.polyps.segment
+    if name is None:
+        return None, {"reason": "no column tells segments; set study.polyps.segment"}
+    given = {key.strip().casefold(): word for key, word in data.settings.polyps.segments.items()}
+    try:
+        column = data.column(name)
+    except NotAssessableError as error:
+        return None, {"reason": str(error)}
+    words, counts = join_words(column, polyps, partial(read_segment, given=given))
+    each = {name: int((words == name).sum()) for name in (*ASKED, OTHER[0])}
+    return words, {**counts, "segments": each, "reason": ""}
+
+
+def read_segment(word: str, given: dict[str, str]) -> str | None:
+    """Read a segment: rectum, sigmoid or other; None where nobody says what the word means.
+
+    Args:
+        word: as in the column.
+        given: column's word in lower case → rectum, sigmoid or any other place.
+
+    >>> read_segment("Rectum", {}), read_segment("cecum", {}), read_segment("S7", {"s7": "sigmoid"})
+    ('rectum', 'other', 'sigmoid')
+    >>> read_segment("S8", {}) is None
+    True
+    """
+    low = word.casefold()
+    if low in given:
+        meant = given[low].strip().casefold()
+        return meant if meant in ASKED else OTHER[0]
+    if low in ASKED:
+        return low
+    return OTHER[0] if low in OTHER else None

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypskd.config import Study
+from polypskd.errors import ConfigError
+from polypskd.study.columns import check_columns, read_levels, read_numbers
+
+SIZES = {"mm": np.array(["4", "", "12.5", "NA"])}
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"polyps": {"lesion": "polyp"}}, "study.polyps.lesion: the cohort has no column 'polyp'"),
+        ({"subgroups": {"a": {"column": "site"}}}, "study.subgroups.a.column: the cohort has no"),
+        ({"groups": {"Cy": "expert"}}, "no annotator 'Cy'; they are: Ann, Bo"),
+        ({"groups": {"Ann": "all"}}, "the group 'all' is that of all annotators"),
+    ],
+)
+def test_what_the_cohort_lacks_is_told_in_one_line(section, told):
+    with pytest.raises(ConfigError, match=".*".join(told.split("; "))) as caught:
+        check_columns(Study.model_validate(section), SIZES, ["Bo", "Ann", ""])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_column_is_told_with_those_that_are_there():
+    study = Study.model_validate({"subgroups": {"a": {"column": "site"}}})
+    with pytest.raises(ConfigError, match="its columns are: mm"):
+        check_columns(study, SIZES, [])
+    with pytest.raises(ConfigError, match="it has none"):
+        check_columns(study, {}, [])
+
+
+@pytest.mark.parametrize("section", ["edges", "size_mm"])
+def test_a_word_among_numbers_is_told(section):
+    study = Study.model_validate(
+        {"subgroups": {"size": {"column": "mm", "edges": [6]}}}
+        if section == "edges"
+        else {"polyps": {"size_mm": "mm"}}
+    )
+    check_columns(study, SIZES, [])
+    with pytest.raises(ConfigError, match=r"column 'mm' holds '5 mm', which is no number"):
+        check_columns(study, {"mm": np.array(["4", "5 mm"])}, [])
+    with pytest.raises(ConfigError, match="'inf'"):
+        check_columns(study, {"mm": np.array(["inf"])}, [])
+
+
+def test_a_column_of_names_is_refused_as_a_subgroup():
+    study = Study.model_validate({"subgroups": {"a": {"column": "id"}}})
+    check_columns(study, {"id": np.arange(50).astype(str)}, [])
+    with pytest.raises(ConfigError, match="51 different values"):
+        check_columns(study, {"id": np.arange(51).astype(str)}, [])
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5, unique=True).map(sorted),
+    st.lists(st.floats(-2e6, 2e6), min_size=1, max_size=20),
+)
+def test_each_number_lies_in_the_one_band_that_a_loop_finds(edges, numbers):
+    column = read_levels(np.array([repr(x) for x in numbers]), edges, "x")
+    assert len(set(column.levels)) == len(edges) + 1
+    for level, number in zip(column.values, numbers, strict=True):
+        assert level == column.levels[sum(number >= edge for edge in edges)]
+
+
+def test_what_is_no_number_is_unknown():
+    words = np.array(["4", "", "big", "inf", " 6 "])
+    assert np.isnan(read_numbers(words)).tolist() == [False, True, True, True, False]
+    column = read_levels(words, (6, 10), "x")
+    assert column.values.tolist() == ["< 6", "unknown", "unknown", "unknown", "6 to < 10"]
+    assert column.levels == ("< 6", "6 to < 10", "≥ 10")
+
+
+def test_words_are_levels_and_those_for_nothing_are_unknown():
+    column = read_levels(np.array(["NBI ", "NA", "", "WLE", "Unknown"]), (), "mode")
+    assert column.values.tolist() == ["NBI", "unknown", "unknown", "WLE", "unknown"]
+    assert column.levels == ("NBI", "WLE")
