@@ -50,7 +50,7 @@ def write_cams(
     """
     record = read_record(folder)
     classes = [str(name) for name in record.agreement["classes"]]
-    mistakes = find_mistakes(record.examples, record.predictions, None)
+    mistakes = find_mistakes(record, None)
     layer = ""
     for mistake in mistakes:
         index = mistake.row - HEAD

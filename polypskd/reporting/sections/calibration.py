@@ -7,7 +7,28 @@ from pathlib import Path
 from polypskd.reporting import curves
 from polypskd.reporting.content import Section
 from polypskd.reporting.record import Record
+from polypskd.reporting.sections.study import Part, build_parts
+from polypskd.reporting.study import calibration, soft_labels
 from polypskd.reporting.tables import tabulate_calibration
+
+PARTS = (
+    Part(
+        "calibration",
+        "scalings",
+        "Scalings, curves and levels",
+        calibration.tell_calibration,
+        calibration.tabulate_calibration,
+        calibration.draw_calibration,
+    ),
+    Part(
+        "soft_labels",
+        "soft-labels",
+        "Against the distribution of the votes",
+        soft_labels.tell_soft_labels,
+        soft_labels.tabulate_soft_labels,
+        soft_labels.draw_soft_labels,
+    ),
+)
 
 
 def build_calibration(record: Record, frames: Path | None) -> Section:
@@ -26,4 +47,5 @@ def build_calibration(record: Record, frames: Path | None) -> Section:
         ),
         tables=(tabulate_calibration(record.evaluation),),
         pictures=tuple(one for one in pictures if one),
+        parts=build_parts(record, PARTS, "calibration"),
     )

@@ -9,7 +9,13 @@ from polypskd.reporting.content import Section
 from polypskd.reporting.flow_figure import draw_flow
 from polypskd.reporting.prose import describe_curriculum, describe_methods
 from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.sections.study import Part, build_parts
+from polypskd.reporting.study import baseline
 from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
+
+BASELINE = Part(
+    "baseline", "baseline", "Baseline", baseline.tell_baseline, baseline.tabulate_baseline
+)
 
 
 def build_methods(record: Record, frames: Path | None) -> Section:
@@ -18,7 +24,11 @@ def build_methods(record: Record, frames: Path | None) -> Section:
         "methods",
         "Methods",
         paragraphs=(" ".join(describe_methods(record)),),
-        parts=(_tell_cohort(record), _tell_training(record)),
+        parts=(
+            _tell_cohort(record),
+            *build_parts(record, (BASELINE,), "baseline"),
+            _tell_training(record),
+        ),
     )
 
 

@@ -7,6 +7,34 @@ from pathlib import Path
 from polypskd.reporting import curves, matrices, tables
 from polypskd.reporting.content import Section
 from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.sections.study import Part, build_parts
+from polypskd.reporting.study import accuracy, annotators, noninferiority
+
+PARTS = (
+    Part(
+        "accuracy",
+        "diagnostic-accuracy",
+        "Diagnostic accuracy",
+        accuracy.tell_accuracy,
+        accuracy.tabulate_accuracy,
+    ),
+    Part(
+        "noninferiority",
+        "noninferiority",
+        "Student against teacher",
+        noninferiority.tell_noninferiority,
+        noninferiority.tabulate_noninferiority,
+        noninferiority.draw_noninferiority,
+    ),
+    Part(
+        "annotators",
+        "against-annotators",
+        "Student beside the annotators",
+        annotators.tell_annotators,
+        annotators.tabulate_annotators,
+        annotators.draw_annotators,
+    ),
+)
 
 
 def build_results(record: Record, frames: Path | None) -> Section:
@@ -27,4 +55,5 @@ def build_results(record: Record, frames: Path | None) -> Section:
         "Results",
         tables=tuple(table for table in found if table.rows),
         pictures=tuple(one for one in pictures if one),
+        parts=build_parts(record, PARTS, "results"),
     )

@@ -8,7 +8,18 @@ from polypskd.reporting import matrices
 from polypskd.reporting.cells import pick
 from polypskd.reporting.content import Section
 from polypskd.reporting.record import Record, name_levels
+from polypskd.reporting.sections.study import Part, build_parts
+from polypskd.reporting.study import subgroups
 from polypskd.reporting.tables import tabulate_levels
+
+PART = Part(
+    "subgroups",
+    "subgroup-comparison",
+    "By column",
+    subgroups.tell_subgroups,
+    subgroups.tabulate_subgroups,
+    subgroups.draw_subgroups,
+)
 
 
 def build_subgroups(record: Record, frames: Path | None) -> Section | None:
@@ -24,4 +35,5 @@ def build_subgroups(record: Record, frames: Path | None) -> Section | None:
         tables=(tabulate_levels(evaluation, level),),
         pictures=(matrices.draw_levels(evaluation["by_level"], teacher, level),),
     )
-    return Section("subgroups", "Subgroups", parts=(by_level,))
+    parts = (by_level, *build_parts(record, (PART,), "subgroups"))
+    return Section("subgroups", "Subgroups", parts=parts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number, make_table, pick
+from polypskd.reporting.cells import Table, make_table, pick
 from polypskd.reporting.content import Section
 from polypskd.reporting.prose import describe_test, list_findings, list_limits
 from polypskd.reporting.record import Record
+from polypskd.reporting.study.endpoints import list_endpoints
 
 ENDPOINTS = (
     "Endpoints, judged by the value and, more cautiously, by the lower bound of its interval."
@@ -48,23 +48,10 @@ def _headline(record: Record) -> Table:
 
 def _endpoints(record: Record) -> Table | None:
     """List the endpoints of a study: met, not met or not assessable."""
-    listed = (record.study or {}).get("endpoints") or ()
-    rows: list[tuple[Any, ...]] = []
-    for endpoint in listed:
-        measured = [
-            f"{one.get('measure')} {format_estimate(one)}, "
-            f"asked: at least {format_number(one.get('least'), 2)}"
-            for one in endpoint.get("reached") or ()
-        ]
-        rows.append(
-            (
-                str(endpoint.get("name")).replace("_", " "),
-                str(endpoint.get("by_value")),
-                str(endpoint.get("by_lower_bound")),
-                "; ".join([*measured, *filter(None, [endpoint.get("reason")])]) or None,
-            )
-        )
-    if not rows:
-        return None
-    head = ("Endpoint", "By value", "By lower bound", "Measured")
-    return make_table("endpoints", ENDPOINTS, head, rows, layout="words")
+    study = record.study or {}
+    rows = [
+        (one["title"], one["by_value"], one["by_lower_bound"], one["reason"] or None)
+        for one in list_endpoints(study.get("endpoints", {}), study.get("surveillance"))
+    ]
+    head = ("Endpoint", "By value", "By lower bound", "Note")
+    return make_table("endpoints", ENDPOINTS, head, rows, layout="words") if rows else None
