@@ -134,6 +134,11 @@ def _agreed(record: Record) -> bool:
     return any(pick(statistics, key, "value") is not None for key in keys)
 
 
+def _tell_single(record: Record) -> str | None:
+    single = pick(record.agreement, "statistics", "votes_per_frame", "max") == 1
+    return "each frame has one vote" if single else None
+
+
 def _has_ensemble(record: Record) -> bool:
     return (pick(record.config, "teacher", "ensemble") or 1) > 1
 
@@ -152,7 +157,7 @@ FACTS: dict[str, Fact] = {
     "votes": Fact(
         "number of annotators and of votes",
         ("annotators", "agreement"),
-        "who voted: only counts of votes were given",
+        "who voted: the votes name no annotator",
         lambda record: bool(pick(record.agreement, "statistics", "n_annotators")),
     ),
     "agreement": Fact(
@@ -160,13 +165,16 @@ FACTS: dict[str, Fact] = {
         ("agreement",),
         "agreement between annotators: not measurable from these votes",
         _agreed,
+        _tell_single,
     ),
     "ties": Fact(
-        "frames with a tie, and the rule for them", ("agreement",), "frames with a tie", _agreed
+        "frames with a tie, and the rule for them",
+        ("agreement",),
+        "frames with a tie",
+        _agreed,
+        _tell_single,
     ),
-    "reference": Fact(
-        "the consensus of the annotators and its rule", ("methods",), "the rule", _always
-    ),
+    "reference": Fact("the rule of the reference standard", ("methods",), "the rule", _always),
     "blind_model": Fact(
         "the student sees the frame alone, without votes or reference standard",
         ("methods",),
