@@ -8,8 +8,8 @@ from polypskd.reporting.answers import Answers, StudyFacts
 from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import walk
 from polypskd.reporting.data_sheet import write_data_sheet
-from polypskd.reporting.evidence import FACTS
 from polypskd.reporting.exports import add_section, write_guidelines
+from polypskd.reporting.facts import FACTS
 from polypskd.reporting.guidelines import (
     Entry,
     audit_report,
