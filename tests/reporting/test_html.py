@@ -79,12 +79,14 @@ def expected(estimate: dict[str, float]) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("made"))
+    run = make_run(tmp_path_factory.mktemp("made"))
+    write_report(run, run.parent / "frames")
+    return run
 
 
 @pytest.fixture(scope="module")
 def page(made: Path) -> Page:
-    return Page(write_report(made, made.parent / "frames").read_text(encoding="utf-8"))
+    return Page((made / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
