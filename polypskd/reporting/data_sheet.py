@@ -46,7 +46,12 @@ def write_data_sheet(record: Record, answers: Answers) -> str:
         _count_patients(record),
         tabulate_subclasses(record.agreement.get("subclasses") or ()),
     ]
-    voted = [tabulate_agreement(statistics), tabulate_annotators(statistics, list_classes(record))]
+    voted = []
+    if pick(statistics, "votes_per_frame", "max") != 1:
+        voted = [
+            tabulate_agreement(statistics),
+            tabulate_annotators(statistics, list_classes(record)),
+        ]
     left_out = tabulate_exclusions(record.exclusions)
     told = {one.title: " ".join(one.sentences) for one in list_methods(record)}
     parts = [
@@ -57,7 +62,9 @@ def write_data_sheet(record: Record, answers: Answers) -> str:
         *(tabulate_markdown(table) for table in tables if table.rows),
         "## Annotators and agreement",
         escape_markdown(told["Reference standard"]),
-        "Annotators are numbered; their names stay in the run folder.",
+        "Annotators are numbered; their names stay in the run folder."
+        if voted
+        else "Each frame has one vote: agreement cannot be measured.",
         *(tabulate_markdown(table) for table in voted if table.rows),
         "## Left out",
         tabulate_markdown(left_out) if left_out.rows else "No frame was left out.",

@@ -17,7 +17,8 @@ import yaml
 from polypskd.reporting.answers import Answers
 from polypskd.reporting.cells import Table, make_table
 from polypskd.reporting.content import Content, Section
-from polypskd.reporting.evidence import FACTS, Evidence, Place, find_evidence
+from polypskd.reporting.evidence import Evidence, Place, find_evidence
+from polypskd.reporting.facts import FACTS
 from polypskd.reporting.record import Record
 
 KEYS = ("stard-ai", "claim-2024", "tripod-ai")

@@ -155,12 +155,11 @@ def _tell_data(record: Record) -> list[str]:
         lines.append(f"{format_number(excluded)} further frames were left out before labeling.")
     split = record.examples.split
     sizes = [f"{format_number(int(np.sum(split == key)))} {name}" for key, name in SPLITS]
-    how = (
-        "given with the data"
-        if pick(record.config, "cohort", "split", "kind") == "column"
-        else ("drawn at random" + (", by patient" if patients else ""))
-    )
-    lines.append(f"The splits ({', '.join(sizes)} frames) were {how}.")
+    if pick(record.config, "cohort", "split", "kind") == "column":
+        how = "follow a column of the data; where it names no validation split, one was drawn"
+    else:
+        how = "were drawn at random" + (", by patient" if patients else "")
+    lines.append(f"The splits ({', '.join(sizes)} frames) {how}.")
     lines.append(
         "No patient stands in two splits."
         if patients
@@ -198,9 +197,7 @@ def _tell_model(record: Record) -> list[str]:
     teacher = evaluation.get("teacher")
     subclasses = record.agreement.get("subclasses") or ()
     if teacher:
-        count = pick(config, "teacher", "ensemble") or 1
-        who = "The teacher is" if count == 1 else f"The teacher is an ensemble of {count}, each"
-        lines.append(f"{who} {_tell_network(teacher, config, 'teacher')}")
+        lines.append(f"The teacher is {_tell_network(teacher, config, 'teacher')}")
     lines.append(f"The student is {_tell_network(evaluation, config, 'student')}")
     lines.append(f"The student was trained {METHODS.get(str(kind), f'by {kind}')}.")
     if isinstance(method, dict) and method.get("temperature") is not None and teacher:
@@ -218,9 +215,12 @@ def _tell_model(record: Record) -> list[str]:
 def _tell_network(side: dict[str, Any], config: dict[str, Any], who: str) -> str:
     network = pick(side, "model", "network")
     name = network.get("kind") if isinstance(network, dict) else network
-    parts = [f"a {name}" if name else "a network"]
+    count = pick(config, who, "ensemble") or 1
+    parts = [f"a {name or 'network'}"]
+    if count > 1:
+        parts = [f"an ensemble of {count} networks ({name})" if name else f"{count} networks"]
     if size := pick(side, "model", "parameters"):
-        parts.append(f"of {format_number(size)} parameters")
+        parts.append(f"of {format_number(size)} parameters" + (" in all" if count > 1 else ""))
     fit = pick(config, who, "fit") or {}
     told = f"{' '.join(parts)}"
     if fit.get("epochs"):

@@ -115,8 +115,8 @@ def list_limits(record: Record) -> str:
     patients = "" if known else ", patients unknown"
     return (
         f"Limits: one cohort, one seed, {format_number(record.evaluation.get('n_frames'))} test "
-        f"frames{patients}; the reference standard is what annotators saw, not histology, unless "
-        "the cohort's owner says otherwise. The section Limitations tells more."
+        f"frames{patients}, no histology unless the cohort's owner says otherwise; more under "
+        "Limitations."
     )
 
 

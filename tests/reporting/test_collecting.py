@@ -11,6 +11,7 @@ import pytest
 from run_folder import make_run
 
 from polypskd.labels.examples import Examples
+from polypskd.reporting import figures
 from polypskd.reporting.cells import format_estimate
 from polypskd.reporting.collecting import BANNER, collect_report
 from polypskd.reporting.content import Content, Section, list_pictures, list_tables, walk
@@ -72,6 +73,12 @@ def content(record: Record) -> Content:
     return collect_report(record, None)
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make figures, but no SVG of them, which takes most of the time."""
+    monkeypatch.setattr(figures, "encode", lambda figure: "data:image/svg+xml;base64,")
+
+
 def find(content: Content, key: str) -> Section:
     return next(section for section in walk(content.sections) if section.key == key)
 
@@ -117,6 +124,7 @@ def test_the_same_record_gives_the_same_page(record: Record, content: Content) -
     assert render_html(collect_report(record, None)) == render_html(content)
 
 
+@pytest.mark.usefixtures("quick")
 def test_endpoints_of_a_study_stand_in_the_summary(record: Record) -> None:
     content = collect_report(replace(record, study={"endpoints": ENDPOINTS}), None)
     table = next(one for one in find(content, "summary").tables if one.key == "endpoints")
@@ -137,6 +145,7 @@ def test_study_json_is_read_where_it_is(tmp_path: Path) -> None:
     assert read_record(run).study == {"endpoints": []}
 
 
+@pytest.mark.usefixtures("quick")
 def test_no_patient_stands_in_two_splits_is_said_only_where_true(record: Record) -> None:
     def caption(changed: Record) -> str:
         return next(
@@ -153,6 +162,7 @@ def test_no_patient_stands_in_two_splits_is_said_only_where_true(record: Record)
     assert "patient does" not in caption(replace(record, agreement=unknown))
 
 
+@pytest.mark.usefixtures("quick")
 def test_one_vote_a_frame_is_no_agreement(record: Record) -> None:
     statistics = record.agreement["statistics"] | {"votes_per_frame": {"min": 1, "max": 1}}
     single = replace(record, agreement=record.agreement | {"statistics": statistics})
@@ -200,6 +210,7 @@ def test_intervals_of_levels_are_those_of_the_scores() -> None:
     assert "hard 0.700 (0.550 to 0.800)" in picture.alt
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_section_of_nothing_is_left_out(record: Record) -> None:
     bare = replace(record, evaluation=record.evaluation | {"by_level": None})
     assert "subgroups" not in [section.key for section in collect_report(bare, None).sections]

@@ -7,8 +7,9 @@ from polypskd.artifacts import read_json, write_json
 from polypskd.reporting.answers import Answers, StudyFacts
 from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import walk
-from polypskd.reporting.evidence import FACTS
+from polypskd.reporting.data_sheet import write_data_sheet
 from polypskd.reporting.exports import add_section, write_guidelines
+from polypskd.reporting.facts import FACTS
 from polypskd.reporting.guidelines import (
     Entry,
     audit_report,
@@ -120,6 +121,18 @@ def test_a_run_that_does_not_know_its_patients_does_not_claim_disjoint_splits(tm
     assert "patients are unknown" in found["claim-2024"]["20"].missing[0]
     assert found["tripod-ai"]["12a"].status == "partly"
     assert found["tripod-ai"]["12d"].status == "author"
+
+
+def test_where_each_frame_has_one_vote_agreement_does_not_apply(tmp_path):
+    run = make_run(tmp_path)
+    agreement = read_json(run / "agreement.json")
+    agreement["statistics"]["votes_per_frame"] = {"min": 1, "median": 1.0, "max": 1}
+    write_json(run / "agreement.json", agreement)
+    record = read_record(run)
+    found = entries(record, collect_report(record, None))
+    assert found["stard-ai"]["19"].status == "not applicable"
+    assert found["claim-2024"]["18"].status == "author"
+    assert "Each frame has one vote" in write_data_sheet(record, Answers())
 
 
 def test_a_run_without_intervals_does_not_claim_them(tmp_path):
