@@ -97,6 +97,7 @@ def test_check_and_derive_refuse_before_anything_is_written(tmp_path):
             "classes": ["low", "high"],
         },
         "labels": {"subclasses": {"kind": "none"}, "resamples": 0},
+        "student": {"method": {"kind": "none"}},
         "study": {"groups": {"nobody": "expert"}},
     }
     (tmp_path / "run").mkdir()
