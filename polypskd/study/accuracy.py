@@ -16,7 +16,8 @@ from polypskd.metrics.diagnostics import diagnose, diagnose_classes, diagnose_ov
 from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.precision_recall import average_precision, rank_frames
 from polypskd.metrics.resampling import Resampling, patient_sums
-from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData, Words
+from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
+from polypskd.study.polyps import number_lesions
 
 Ints = NDArray[np.int64]
 
@@ -146,7 +147,9 @@ def _judge_units(data: StudyData) -> Json:
     p, labels, members = test.calibrated, test.labels, "frames"
     found: Json = {}
     try:
-        names = _name_lesions(data)
+        if data.settings.polyps.lesion is None:
+            raise NotAssessableError("no column tells lesions; set study.polyps.lesion")
+        names = number_lesions(data, test)
     except NotAssessableError as error:
         found["lesions"] = {"not_assessable": str(error)}
     else:
@@ -169,30 +172,6 @@ def _judge_joined(data: StudyData, units: Units, told: Json) -> Json:
     sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
     cells = _count_cells(data, units.labels, units.predicted, sample)
     return _diagnose(data, cells, sample) | {"rule": units.to_dict() | told}
-
-
-def _name_lesions(data: StudyData) -> Ints:
-    """Number the lesion of each frame, (N,); names count within a patient and an exam."""
-    test, polyps = data.test, data.settings.polyps
-    if polyps.lesion is None:
-        raise NotAssessableError("no column tells lesions; set study.polyps.lesion")
-    columns = [data.column(name) for name in (polyps.lesion, polyps.exam) if name is not None]
-    named = np.char.strip(columns[0]) != ""
-    if not named.any():
-        raise NotAssessableError(f"column {polyps.lesion!r} is empty on the test split")
-    names = _number_rows([*columns, test.patients] if data.patients_known else columns)
-    # A frame without a lesion's name stands for itself.
-    names[~named] = names.max() + 1 + np.arange(int((~named).sum()))
-    return names
-
-
-def _number_rows(columns: list[Words]) -> Ints:
-    """Number the distinct rows of some columns, (N,)."""
-    number = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        levels, place = np.unique(column, return_inverse=True)
-        number = np.unique(number * len(levels) + place, return_inverse=True)[1].astype(np.int64)
-    return number
 
 
 def _count_mixed(names: NDArray[np.generic], labels: Ints) -> int:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from polypskd.labels.examples import Examples
+from polypskd.metrics.resampling import Resampling
 from polypskd.study.baseline import describe_baseline
 from polypskd.study.data import NotAssessableError
+from polypskd.study.subgroups import describe_subgroups
 
 N = 300
 
@@ -105,3 +107,32 @@ def test_nobody_is_named_and_nothing_is_nan(found):
 def test_without_examples_there_is_no_baseline(make_data):
     with pytest.raises(NotAssessableError):
         describe_baseline(make_data(30))
+
+
+def test_the_test_split_hides_the_levels_that_the_subgroups_hide(data):
+    examples, test = data.examples, data.examples.split == "test"
+    owner = examples.patient_id[test]
+    mode = np.where(np.isin(owner, np.unique(owner)[:2]), "LCI", "NBI")
+    mode[::3] = "WLE"
+    carried = np.full(N, "", dtype="<U3")
+    carried[test] = mode
+    n = int(test.sum())
+    part = replace(
+        data.test,
+        **{name: np.resize(getattr(data.test, name), n) for name in ("labels", "levels")},
+        frame_ids=examples.frame_id[test],
+        patients=owner,
+        student=np.resize(data.test.student, (n, 3)),
+        columns={"mode": mode},
+    )
+    both = replace(
+        data,
+        test=part,
+        sample=Resampling.draw(owner, 20, 0),
+        examples=replace(examples, carried={"mode": carried}),
+    )
+    told = describe_baseline(both)["columns"]["mode"]["levels"]
+    judged = describe_subgroups(both)["columns"]["mode"]["levels"]
+    hidden = {one["name"] for one in judged if one["status"] == "suppressed"}
+    assert hidden
+    assert hidden == {one["name"] for one in told if one["test"] is None}

@@ -9,6 +9,8 @@ from scipy.special import logsumexp, softmax
 from sklearn import metrics as oracle
 from sklearn.isotonic import IsotonicRegression
 
+from polypskd.config import EvaluationConfig
+from polypskd.evaluation import Outputs, evaluate
 from polypskd.metrics.calibration_errors import measure_errors
 from polypskd.metrics.resampling import patient_weights
 from polypskd.metrics.smooth_error import smooth_error
@@ -262,6 +264,33 @@ def test_the_temperature_is_that_of_the_evaluation(data, found):
     expected = errors.to_dict()["classwise"]["ece_equal_mass"]
     classwise = found["scalings"]["temperature"]["errors"]["classwise"]
     assert classwise["ece_equal_mass"] == pytest.approx(expected)
+
+
+def test_what_the_evaluation_tells_too_is_told_alike(make_data):
+    data = make_data(200)
+    sides = [
+        Outputs(part.student, part.labels, part.patients, part.levels, part.split)
+        for part in (data.test, data.validation)
+    ]
+    settings = EvaluationConfig(resamples=200, calibration_bins=10)
+    judged = evaluate(
+        sides[0], validation=sides[1], classes=data.classes, settings=settings, seed=data.seed
+    ).to_dict()
+    found = describe_calibration(data)
+    for kind, when in (("none", "before"), ("temperature", "after")):
+        told, expected = found["scalings"][kind], judged["calibration"][when]
+        pairs = {
+            "ece": told["errors"]["top_label"]["ece"],
+            "ece_equal_mass": told["errors"]["top_label"]["ece_equal_mass"],
+            "ece_classwise": told["errors"]["classwise"]["ece"],
+            "brier": told["brier"]["overall"]["brier"],
+            **{name: told[name] for name in ("nll", "slope", "intercept")},
+        }
+        for name, one in pairs.items():
+            assert one == pytest.approx(expected[name], abs=1e-7), (kind, name)
+    for level, expected in judged["by_level"].items():
+        for name in ("ece", "brier", "nll"):
+            assert found["levels"][level]["none"][name] == pytest.approx(expected[name])
 
 
 def test_no_frames_are_a_reason(make_data):

@@ -3,9 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypskd.config import Study
+from polypskd.config import Config, Study
 from polypskd.errors import ConfigError
+from polypskd.pipeline import derive
+from polypskd.runs import open_run
 from polypskd.study.columns import check_columns, read_levels, read_numbers
+from polypskd.verbs import check
 
 SIZES = {"mm": np.array(["4", "", "12.5", "NA"])}
 
@@ -77,3 +80,33 @@ def test_words_are_levels_and_those_for_nothing_are_unknown():
     column = read_levels(np.array(["NBI ", "NA", "", "WLE", "Unknown"]), (), "mode")
     assert column.values.tolist() == ["NBI", "unknown", "unknown", "WLE", "unknown"]
     assert column.levels == ("NBI", "WLE")
+
+
+def test_check_and_derive_refuse_before_anything_is_written(tmp_path):
+    page = {
+        "name": "x",
+        "cohort": {
+            "frames": {
+                "kind": "synthetic",
+                "patients": 9,
+                "frames_per_patient": 3,
+                "size": 48,
+                "annotators": 3,
+            },
+            "votes": {"kind": "synthetic"},
+            "classes": ["low", "high"],
+        },
+        "labels": {"subclasses": {"kind": "none"}, "resamples": 0},
+        "student": {"method": {"kind": "none"}},
+        "study": {"groups": {"nobody": "expert"}},
+    }
+    (tmp_path / "run").mkdir()
+    run = open_run(Config.model_validate(page), tmp_path / "run")
+    with pytest.raises(ConfigError, match="no annotator 'nobody'; they are: annotator_1, "):
+        derive(run)
+    assert not (run.folder / "examples.csv").exists()
+    page["study"] = {"subgroups": {"site": {"column": "site"}}}
+    with pytest.raises(ConfigError, match="no column 'site'"):
+        check(Config.model_validate(page), tmp_path / "cohort")
+    page["study"] = {"groups": {"annotator_1": "expert"}}
+    check(Config.model_validate(page), tmp_path / "cohort")

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from polypskd.metrics.calibration import ece
+from polypskd.study import subgroups
 from polypskd.study.data import NotAssessableError
 from polypskd.study.subgroups import LEVEL, describe_subgroups
 
@@ -128,3 +129,13 @@ def test_the_same_data_give_the_same_bytes_and_no_nan(data, found):
     text = json.dumps(found, allow_nan=False)
     assert text == json.dumps(describe_subgroups(data), allow_nan=False)
     assert not any(patient in text for patient in np.unique(data.test.patients))
+
+
+def test_levels_judged_some_at_a_time_have_the_same_errors(data, found, monkeypatch):
+    monkeypatch.setattr(subgroups, "CELLS", 1)
+    again = describe_subgroups(data)
+    for column, told in found["columns"].items():
+        for one, other in zip(told["levels"], again["columns"][column]["levels"], strict=True):
+            for name in ("ece", "ece_uncalibrated"):
+                values = one["metrics"][name]["value"]
+                assert other["metrics"][name]["value"] == pytest.approx(values, abs=1e-12)
