@@ -109,7 +109,7 @@ def read_record(run: Path) -> Record:
         },
         exclusions=_read_exclusions(run / "excluded.csv"),
         comparison=read_json(beside) if (beside := find_comparison(run)) else None,
-        study=_without_paths(_read_mapping(study))
+        study=_read_mapping(study)  # names nobody and no path
         if (study := run / "study.json").exists()
         else None,
         folder=run,
