@@ -43,15 +43,18 @@ def derive(run: Run) -> bool:
     """Votes → examples.csv, agreement.json, excluded.csv; return whether anything was done.
 
     Raises:
-        ConfigError: the study asks for columns or annotators that the cohort lacks.
+        ConfigError: the study asks for endpoints that are not known, or for columns or annotators
+            that the cohort lacks.
         OutputError: the folder holds what was made of other votes or frames.
     """
     from polypskd.cohort.ballot_table import write_votes
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
     from polypskd.study.columns import check_columns
+    from polypskd.study.endpoints import check_endpoints
 
     config = run.config
+    check_endpoints(config.study, config.cohort.classes)
     located = locate_cohort(config.cohort, seed=config.seed, folder=run.cohort)
     drawn = config.labels.subclasses.kind == "random"
     inputs = fingerprint(

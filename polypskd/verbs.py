@@ -74,7 +74,9 @@ def check(config: Config, folder: Path) -> Cohort:
     from polypskd.cohort.load import load_cohort
     from polypskd.labels.derivation import derive_labels
     from polypskd.study.columns import check_columns
+    from polypskd.study.endpoints import check_endpoints
 
+    check_endpoints(config.study, config.cohort.classes)
     cohort = load_cohort(locate_cohort(config.cohort, seed=config.seed, folder=folder))
     # Split, subclasses and stages may fail on sound files: a check that said nothing would lie.
     labels = config.labels.model_copy(update={"resamples": 0})

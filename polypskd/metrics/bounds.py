@@ -36,20 +36,21 @@ class Bounds:
         return percentile_interval(self._known(samples), self.confidence)
 
     def of_error(self, samples: Floats) -> Interval:
-        """Give the interval of an error that is a norm of deviations: pivotal on its square.
+        """Give the interval of an error of probabilities, a norm: pivotal on its square, cut at 1.
 
         Chance adds a variance to the square of a norm, and resampling adds it once more, so the
         reflection of squares takes off just what chance added, also where the true error is 0;
         that of the errors themselves takes off too little there.
 
         Args:
-            samples: (1 + R,) errors, at least 0.
+            samples: (1 + R,) errors in [0, 1].
 
-        >>> Bounds(0.5, patients=2).of_error(np.array([5.0, 5.0, 5.0, 7.0, 7.0]))
-        Interval(value=5.0, low=1.0, high=5.0)
+        >>> Bounds(0.5, patients=2).of_error(np.array([0.5, 0.5, 0.5, 0.625, 0.625]))
+        Interval(value=0.5, low=0.33071891388307384, high=0.5)
         """
         found = self.of_square(samples**2)
-        return Interval(float(samples[0]), math.sqrt(found.low), math.sqrt(found.high))
+        # The order of the arguments keeps a nan bound nan.
+        return Interval(float(samples[0]), math.sqrt(found.low), min(math.sqrt(found.high), 1.0))
 
     def of_square(self, samples: Floats) -> Interval:
         """Give the pivotal interval of a mean square, such as reliability.

@@ -17,7 +17,7 @@ from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.precision_recall import average_precision, rank_frames
 from polypskd.metrics.resampling import Resampling, patient_sums
 from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
-from polypskd.study.polyps import number_lesions
+from polypskd.study.polyps import count_mixed, number_lesions
 
 Ints = NDArray[np.int64]
 
@@ -153,7 +153,7 @@ def _judge_units(data: StudyData) -> Json:
     except NotAssessableError as error:
         found["lesions"] = {"not_assessable": str(error)}
     else:
-        mixed = _count_mixed(names, labels)
+        mixed = count_mixed(names, labels)
         reference: Reference = "max_risk" if mixed else "agree"
         patients = owners if data.patients_known else None
         lesions = aggregate(p, labels, names, patients, rule, reference)
@@ -163,7 +163,7 @@ def _judge_units(data: StudyData) -> Json:
     if not data.patients_known:
         reason = "patients are unknown; set cohort.patients"
         return found | {"patients": {"not_assessable": reason}}
-    told = {"of": members, "mixed": _count_mixed(owners, labels)}
+    told = {"of": members, "mixed": count_mixed(owners, labels)}
     worst = aggregate(p, labels, owners, rule="max_risk", reference="max_risk")
     return found | {"patients": _judge_joined(data, worst, told)}
 
@@ -172,10 +172,3 @@ def _judge_joined(data: StudyData, units: Units, told: Json) -> Json:
     sample = Resampling.draw(units.patients, data.sample.resamples, data.sample.seed)
     cells = _count_cells(data, units.labels, units.predicted, sample)
     return _diagnose(data, cells, sample) | {"rule": units.to_dict() | told}
-
-
-def _count_mixed(names: NDArray[np.generic], labels: Ints) -> int:
-    """Count the units whose members differ in class."""
-    index = np.unique(names, return_inverse=True)[1]
-    pairs = np.unique(np.stack([index, labels]), axis=1)
-    return int((np.bincount(pairs[0]) > 1).sum())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from polypskd.metrics.clinical.conformal import fit_conformal, measure_conformal
 from polypskd.study.data import Json, StudyData
@@ -11,7 +10,6 @@ from polypskd.study.polyps import (
     describe_polyps,
     gather_test,
     gather_validation,
-    leave_bounds,
     sample_polyps,
 )
 
@@ -43,5 +41,5 @@ def describe_conformal(data: StudyData) -> Json:
         "validation": validation.to_dict(),
         "needed": math.ceil((1 - alpha) / alpha - 1e-9),
         "too_few": [name for name, quantile in rows if math.isinf(quantile)],
-        **replace(found, size=leave_bounds(found.size)).to_dict(),
+        **found.to_dict(),
     }

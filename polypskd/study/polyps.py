@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from polypskd.metrics.aggregation import aggregate
 from polypskd.metrics.classification import predict_classes
-from polypskd.metrics.intervals import Interval
 from polypskd.metrics.resampling import Resampling
 from polypskd.study.columns import ABSENT
 from polypskd.study.data import NotAssessableError, Part, StudyData
@@ -76,19 +74,6 @@ def describe_polyps(data: StudyData, polyps: Polyps) -> Json:
     return polyps.to_dict() | {"patients": patients, "confidence": data.confidence}
 
 
-def leave_bounds(interval: Interval) -> Interval:
-    """Leave out the bounds of an interval by patient where all resamples agree.
-
-    They say nothing there: a network without an error in 20 polyps has one in the next 20 perhaps.
-
-    >>> leave_bounds(Interval(1.0, 1.0, 1.0))
-    Interval(value=1.0, low=nan, high=nan)
-    """
-    if interval.low < interval.high:
-        return interval
-    return Interval(interval.value, math.nan, math.nan)
-
-
 def gather_polyps(data: StudyData, part: Part) -> Polyps:
     """Join the frames of each lesion, or let each frame be a polyp.
 
@@ -107,7 +92,7 @@ def gather_polyps(data: StudyData, part: Part) -> Polyps:
     if data.settings.polyps.lesion is not None and len(part):
         names = number_lesions(data, part)
         frames = np.unique(names, return_inverse=True)[1]
-        mixed = _count_mixed(frames, labels)
+        mixed = count_mixed(frames, labels)
         units = aggregate(
             probabilities,
             labels,
@@ -162,9 +147,18 @@ def number_lesions(data: StudyData, part: Part) -> Ints:
     return number
 
 
-def _count_mixed(lesion: Ints, labels: Ints) -> int:
-    """Count the lesions whose frames differ in their reference."""
-    pairs = np.unique(np.stack([lesion, labels]), axis=1)
+def count_mixed(names: NDArray[np.generic], labels: Ints) -> int:
+    """Count the lesions or patients whose frames differ in their reference.
+
+    Args:
+        names: (N,) lesion or patient of each frame.
+        labels: (N,) class by the reference standard.
+
+    >>> count_mixed(np.array(["a", "a", "b"]), np.array([0, 1, 1]))
+    1
+    """
+    index = np.unique(names, return_inverse=True)[1]
+    pairs = np.unique(np.stack([index, labels]), axis=1)
     return int((np.bincount(pairs[0]) > 1).sum())
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from polypskd.metrics.clinical.confidence import find_confident
 from polypskd.metrics.clinical.contingency import CELLS, contingency_cells, score_contingency
-from polypskd.metrics.clinical.prevalence import PredictiveValues, measure_predictive_values
+from polypskd.metrics.clinical.prevalence import measure_predictive_values
 from polypskd.metrics.clinical.shares import count_cells
 from polypskd.study.calls import CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, StudyData
-from polypskd.study.polyps import describe_polyps, gather_test, leave_bounds, sample_polyps
+from polypskd.study.polyps import describe_polyps, gather_test, sample_polyps
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))  # of the figure
 
@@ -44,7 +42,7 @@ def describe_predictive_values(data: StudyData) -> Json:
         patients = int((table.sum(axis=1) > 0).sum())
         stated, curve = (
             [
-                _leave_bounds(one).to_dict()
+                one.to_dict()
                 for one in measure_predictive_values(
                     drawn[name], at, patients, confidence=data.confidence
                 )
@@ -56,11 +54,3 @@ def describe_predictive_values(data: StudyData) -> Json:
     prevalence = float(polyps.outcome.mean())
     header = {"cutoff": CUTOFF, "confidence_rule": told, "prevalence": prevalence}
     return describe_polyps(data, polyps) | header | found
-
-
-def _leave_bounds(values: PredictiveValues) -> PredictiveValues:
-    return replace(
-        values,
-        ppv_by_patient=leave_bounds(values.ppv_by_patient),
-        npv_by_patient=leave_bounds(values.npv_by_patient),
-    )

@@ -13,7 +13,6 @@ from polypskd.study.polyps import (
     describe_polyps,
     gather_test,
     gather_validation,
-    leave_bounds,
     sample_polyps,
 )
 
@@ -42,7 +41,7 @@ def describe_selective(data: StudyData) -> Json:
         "cutoff": CUTOFF,
         "fixed_on": "val",
         "validation": validation.to_dict(),
-        "aurc": leave_bounds(scores.aurc).to_dict(),
+        "aurc": scores.aurc.to_dict(),
         "points": [
             {"wanted": share} | point.to_dict()
             for share, point in zip(wanted, scores.points, strict=True)

@@ -75,7 +75,11 @@ def fix_band(risk: Floats, coverage: float, *, cutoff: float = 0.5, split: str) 
     0.9
     """
     (width,) = fix_cutoffs(np.abs(risk - cutoff), [coverage], split=split)
-    return ConfidenceRule(cutoff - width, cutoff + width, split)
+    kept = risk[np.abs(risk - cutoff) >= width]
+    # The ends as they stand among the risks: cutoff - width may round past the last of them.
+    low = float(kept[kept < cutoff].max(initial=cutoff - width))
+    high = float(kept[kept >= cutoff].min(initial=cutoff + width))
+    return ConfidenceRule(low, high, split)
 
 
 def fix_cutoffs(confidence: Floats, coverages: Sequence[float], *, split: str) -> tuple[float, ...]:

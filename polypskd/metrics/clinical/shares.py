@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from polypskd.metrics.classification import divide
 from polypskd.metrics.intervals import Interval, percentile_interval, wilson_interval
+from polypskd.metrics.metric import is_still
 from polypskd.metrics.resampling import Resampling
 
 Floats = NDArray[np.float64]
@@ -113,20 +114,20 @@ def measure_share(successes: Floats, trials: Floats, patients: int, confidence: 
     (0.9, 'bootstrap by patient')
     """
     count, of = round(float(successes[0])), round(float(trials[0]))
-    drawn = divide(successes, trials)
-    found = drawn[1:][np.isfinite(drawn[1:])]
-    told = patients >= PATIENTS and len(found) > 0 and found.min() < found.max()
     return Share(
         successes=count,
         trials=of,
         patients=patients,
         wilson=wilson_interval(count, of, confidence),
-        clustered=percentile_interval(drawn if told else drawn[:1], confidence),
+        clustered=interval_by_patient(divide(successes, trials), patients, confidence),
     )
 
 
 def interval_by_patient(samples: Floats, patients: int, confidence: float) -> Interval:
-    """Give the percentile interval of values by patient; no bounds with fewer than two patients.
+    """Give the percentile interval of values by patient.
+
+    There are no bounds with fewer than two patients, nor where all resamples agree: an interval
+    without width would claim a certainty that no sample gives.
 
     Args:
         samples: (1 + R,) the point value, then one a resample.
@@ -136,4 +137,5 @@ def interval_by_patient(samples: Floats, patients: int, confidence: float) -> In
     >>> interval_by_patient(np.array([2.0, 1, 3]), 1, 0.95)
     Interval(value=2.0, low=nan, high=nan)
     """
-    return percentile_interval(samples if patients >= PATIENTS else samples[:1], confidence)
+    known = samples if patients >= PATIENTS and not is_still(samples) else samples[:1]
+    return percentile_interval(known, confidence)
