@@ -57,13 +57,13 @@ def write_cams(
         pixels = np.asarray(frames[index : index + 1])[0]
         heat, layer = measure_heat(student, pixels, classes.index(mistake.predicted))
         picture = paint_heat(heat)
-        write_bytes(folder / CAMS / f"{mistake.row}.png", picture)
+        _write(folder / CAMS / f"{mistake.row}.png", picture)
     rows = [mistake.row for mistake in mistakes]
     remove_stale(folder, rows)
     return {"method": "Grad-CAM", "layer": layer, "rows": rows}
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
 

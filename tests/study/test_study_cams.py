@@ -114,3 +114,20 @@ def test_the_maps_are_those_of_the_gallery(tmp_path, monkeypatch):
         make_student(network, [0, 1, 2]), frames[rows[0] - 2], chosen.index(mistake.predicted)
     )
     assert (run / "cams" / f"{rows[0]}.png").read_bytes() == paint_heat(heat)
+
+
+def test_heat_is_that_of_monai_on_a_residual_network():
+    from monai.visualize import GradCAM
+
+    from polypskd.models.predict import to_input
+
+    torch.manual_seed(1)
+    page = {"kind": "resnet10", "width": 16}
+    network = build_network(TypeAdapter(Network).validate_python(page), 2).eval()
+    pixels = frame(3, side=96)
+    heat, layer = measure_heat(make_student(network, [0, 1]), pixels, 1)
+    look = GradCAM(network, layer, lambda size: nn.Identity(), lambda maps: maps)
+    theirs = look(to_input(pixels[None], torch.device("cpu")), class_idx=1)
+    other = theirs.detach().numpy()[0, 0]
+    assert heat.max() == 1
+    np.testing.assert_allclose(heat, other / other.max(), atol=1e-4)
