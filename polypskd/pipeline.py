@@ -1,8 +1,8 @@
-"""The story: votes → labels → teacher → targets → student → numbers → study → report.
+"""The story: votes → labels → teacher → targets → student → numbers.
 
 One function a step; each reads the last file and writes the next, and none calls another. A step
 whose inputs are unchanged is skipped; one that was killed goes on from the last of its epochs or
-blocks that is on disk.
+blocks that is on disk. What is told of the numbers, study and report, is in `account`.
 
 In a job of several processes all do the steps that compute, and the first alone writes files.
 """
@@ -28,9 +28,8 @@ from polypskd.cohort.location import (
 )
 from polypskd.config import has_teacher
 from polypskd.costs import read_costs
-from polypskd.errors import ArtifactError, OutputError
 from polypskd.replacing import replace_examples
-from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, STUDY, TEACHER, Run
+from polypskd.runs import LABELS, NUMBERS, STUDENT, TEACHER, Run
 from polypskd.sharing import borrow, lend
 
 if TYPE_CHECKING:
@@ -208,101 +207,7 @@ def evaluate(run: Run) -> bool:
     return True
 
 
-def study(run: Run) -> bool:
-    """Answers, votes, columns and frames → study.json and cams/; return whether it was done."""
-    from polypskd.study.frames import describe_frames, list_cams
-    from polypskd.study.opening import open_study
-    from polypskd.study.sections import describe_study
-
-    read = (*LABELS, *NUMBERS[:2], NUMBERS[3], STUDENT[0])
-    missing = [name for name in read if not (run.folder / name).exists()]
-    if missing:
-        raise ArtifactError(
-            f"{run.folder / missing[0]}: missing; `polypskd run CONFIG` makes all of it"
-        )
-    sections = (run.config.study, run.config.evaluation)
-    inputs = fingerprint(
-        [
-            [section.model_dump(mode="json") for section in sections],
-            [(name, file_hash(run.folder / name)) for name in read],
-        ]
-    )
-    path = run.folder / STUDY[0]
-    made = (*STUDY, *list_cams(read_json(path).get("cams", {}))) if path.exists() else STUDY
-    if is_fresh(run.folder, "study", inputs, made):
-        return False
-    run.log.tell("study", "start")
-    data = open_study(run.folder, run.config)
-    record = describe_study(data, lambda done, total: run.log.progress("study", done, total))
-    record |= describe_frames(run, data)
-    write_json(path, record)
-    write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
-    run.log.tell("study", "done")
-    return True
-
-
-def report(run: Run) -> bool:
-    """Everything → report.html and its other forms; return whether anything was done.
-
-    Raises:
-        OutputError: report.pdf is asked for and cannot be made, or what stands in the place of an
-            output is not ours.
-    """
-    from polypskd.reporting.folders import PDF, SEALED, list_stamped
-    from polypskd.reporting.pdf import find_obstacle
-
-    inputs = _hash_report_inputs(run)
-    stamped = list_stamped(run.folder)
-    outputs = {*REPORT, *SEALED, *stamped}
-    had = PDF in stamped
-    # The runs of a comparison are many, and few of them are read: a PDF only where it is asked for.
-    wanted = run.pdf if run.pdf is not None else had or run.shared is None
-    if had == wanted and is_fresh(run.folder, "report", inputs, outputs):
-        return False
-    obstacle = find_obstacle() if wanted else None
-    if obstacle and run.pdf:
-        raise OutputError(obstacle)
-    if obstacle and not had and is_fresh(run.folder, "report", inputs, outputs):
-        return False
-    from polypskd.reporting.exports import Wishes, write_outputs
-
-    run.log.tell("report", "start")
-    made = write_outputs(
-        run.folder,
-        locate_frames(run.config.cohort, run.cohort),
-        Wishes(answers=run.answers, pdf=wanted and not obstacle),
-        progress=lambda done, total: run.log.progress("report", done, total),
-    )
-    write_stamp(run.folder, "report", inputs, made)
-    run.log.tell("report", "done")
-    return True
-
-
 # --- what the steps share -----------------------------------------------------------------------
-
-
-def _hash_report_inputs(run: Run) -> str:
-    """Fingerprint what a report is made from."""
-    from polypskd.reporting.record import find_comparison
-
-    read = ["config.yaml", *LABELS[:2], *NUMBERS[:3]]
-    missing = [name for name in read if not (run.folder / name).exists()]
-    if missing:
-        raise ArtifactError(
-            f"{run.folder / missing[0]}: missing; `polypskd run CONFIG` makes all of it"
-        )
-    optional = ["excluded.csv", STUDENT[1], *TEACHER[1:2], *STUDY]
-    read += [name for name in optional if (run.folder / name).exists()]
-    read += sorted(f"cams/{path.name}" for path in run.folder.glob("cams/*.png"))
-    beside = find_comparison(run.folder)
-    answers = run.answers or run.folder / "report.yaml"
-    return fingerprint(
-        [
-            [(name, file_hash(run.folder / name)) for name in read],
-            file_hash(beside) if beside else None,
-            file_hash(answers) if answers.is_file() else None,
-        ]
-    )
 
 
 def _paid(run: Run, step: str) -> dict[str, float | None]:

@@ -16,6 +16,7 @@ TITLES = {
     "student": "Training the student",
     "evaluate": "Evaluating",
     "study": "Studying",
+    "robustness": "Corrupting frames",
     "report": "Writing the report",
     "compare": "Comparing",
 }

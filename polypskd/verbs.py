@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from polypskd.account import report, study
 from polypskd.cohort.location import locate_cohort
 from polypskd.config import Config
-from polypskd.pipeline import derive, distill, evaluate, report, study, teach
+from polypskd.pipeline import derive, distill, evaluate, teach
 from polypskd.ranks import is_first, world_size
 from polypskd.runs import Run
 

@@ -18,6 +18,7 @@ from polypskd.labels.scheme import Scheme, find_names, name_levels, parse_scheme
 from polypskd.metrics.leave_one_out import Votes
 from polypskd.metrics.resampling import Resampling
 from polypskd.runs import LABELS, NUMBERS
+from polypskd.study.columns import check_columns
 from polypskd.study.data import Part, StudyData
 
 
@@ -30,6 +31,7 @@ def open_study(folder: Path, config: Config) -> StudyData:
 
     Raises:
         ArtifactError: a file is missing or damaged, or they do not belong together.
+        ConfigError: the study asks for columns or annotators that the cohort lacks.
     """
     examples = read_examples(folder / LABELS[0])
     agreement = read_json(folder / LABELS[1])
@@ -37,6 +39,9 @@ def open_study(folder: Path, config: Config) -> StudyData:
     evaluation = read_json(folder / NUMBERS[0])
     answers = read_arrays(folder / NUMBERS[3], ("rows", "student", "teacher"), verb="evaluate")
     rows = answers["rows"]
+    everyone = [one["name"] for one in agreement["statistics"].get("annotators") or ()]
+    given = {name.removeprefix("given_"): words for name, words in examples.carried.items()}
+    check_columns(config.study, given | examples.carried, everyone)  # it may have changed since
     if len(rows) and rows.max() >= len(examples):
         raise ArtifactError(
             f"{folder / NUMBERS[3]}: made of other examples; `polypskd evaluate CONFIG` makes it "
@@ -65,7 +70,6 @@ def open_study(folder: Path, config: Config) -> StudyData:
 
     test = part("test")
     votes, annotators = _votes(folder / LABELS[3], test, scheme)
-    everyone = [one["name"] for one in agreement["statistics"].get("annotators") or ()]
     numbers = {name: number for number, name in enumerate(everyone, start=1)}
     names = name_levels(scheme)[np.argsort(scheme.level_of, kind="stable")]
     settings = config.evaluation

@@ -11,9 +11,9 @@ import yaml
 
 import polypskd
 from polypskd import cli
+from polypskd.account import report
 from polypskd.config import Config, read_config
 from polypskd.errors import ArtifactError, OutputError
-from polypskd.pipeline import report
 from polypskd.reporting.comparison_shape import find_misfit
 from polypskd.runs import reopen_run
 from polypskd.summary import describe_comparison

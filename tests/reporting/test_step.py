@@ -8,7 +8,7 @@ import pytest
 import yaml
 from run_folder import make_run
 
-from polypskd import pipeline
+from polypskd import account
 from polypskd.artifacts import RunLog, read_json, write_json
 from polypskd.config import parse_config
 from polypskd.errors import OutputError
@@ -52,19 +52,19 @@ def without_weasyprint(monkeypatch):
 
 
 def test_a_report_is_made_once_and_again_when_a_part_of_it_is_gone(run):
-    assert pipeline.report(run)
-    assert not pipeline.report(run)
+    assert account.report(run)
+    assert not account.report(run)
     stamped = read_json(run.folder / ".steps/report.json")["outputs"]
     assert {*REPORT, "tables/classes.csv", "figures/roc.png", "paper/methods.tex"} <= set(stamped)
     assert {name for name in stamped if not (run.folder / name).exists()} == set()
     (run.folder / "tables" / "classes.csv").unlink()
-    assert pipeline.report(run)
+    assert account.report(run)
     assert (run.folder / "tables" / "classes.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["report.yaml", "study.json", "evaluation.json"])
 def test_a_report_is_made_anew_when_what_it_rests_on_changes(run, name):
-    pipeline.report(run)
+    account.report(run)
     path = run.folder / name
     if name == "report.yaml":
         path.write_text("study: {title: A title}")
@@ -72,21 +72,21 @@ def test_a_report_is_made_anew_when_what_it_rests_on_changes(run, name):
         write_json(path, {})
     else:
         write_json(path, read_json(path) | {"seed": 18})
-    assert pipeline.report(run)
-    assert not pipeline.report(run)
+    assert account.report(run)
+    assert not account.report(run)
 
 
 @able
 def test_the_pdf_is_made_where_it_can_be_and_goes_with_no_pdf(run):
     page = run.folder / "report.pdf"
     asked = replace(run, pdf=None)
-    assert pipeline.report(asked)
+    assert account.report(asked)
     assert page.read_bytes().startswith(b"%PDF-1.7")
-    assert not pipeline.report(asked)
+    assert not account.report(asked)
     assert str(page.resolve()) in describe_step("report", asked)[1]
-    assert pipeline.report(run)
+    assert account.report(run)
     assert not page.exists()
-    assert not pipeline.report(run)
+    assert not account.report(run)
     assert describe_step("report", run)[0]["remark"] is None
 
 
@@ -94,8 +94,8 @@ def test_without_weasyprint_the_report_is_made_and_one_line_names_the_package(
     run, without_weasyprint
 ):
     asked = replace(run, pdf=None)
-    assert pipeline.report(asked)
-    assert not pipeline.report(asked)
+    assert account.report(asked)
+    assert not account.report(asked)
     values, text = describe_step("report", asked)
     assert values["pdf"] is None
     assert len([line for line in text.splitlines() if "polypskd[pdf]" in line]) == 1
@@ -103,7 +103,7 @@ def test_without_weasyprint_the_report_is_made_and_one_line_names_the_package(
 
 def test_asking_for_the_pdf_where_it_cannot_be_made_fails_in_a_line(run, without_weasyprint):
     with pytest.raises(OutputError, match=r"polypskd\[pdf\]") as caught:
-        pipeline.report(replace(run, pdf=True))
+        account.report(replace(run, pdf=True))
     assert len(caught.value.lines) == 1
     assert not (run.folder / "report.html").exists()
 
@@ -111,18 +111,18 @@ def test_asking_for_the_pdf_where_it_cannot_be_made_fails_in_a_line(run, without
 def test_a_run_of_a_comparison_has_a_pdf_only_where_it_is_asked_for(run, monkeypatch):
     monkeypatch.setattr(pdf, "find_obstacle", lambda: pytest.fail("weasyprint was looked for"))
     beside = replace(run, pdf=None, shared=run.folder.parent)
-    assert pipeline.report(beside)
+    assert account.report(beside)
     assert not (run.folder / "report.pdf").exists()
     assert describe_step("report", beside)[0]["remark"] is None
 
 
 def test_a_file_of_somebody_else_among_the_tables_is_refused_in_a_line(run):
-    pipeline.report(run)
+    account.report(run)
     (run.folder / "tables" / "mine.csv").write_text("mine")
-    assert not pipeline.report(run)  # nothing is to be done
+    assert not account.report(run)  # nothing is to be done
     (run.folder / "report.json").unlink()
     with pytest.raises(OutputError, match=r"mine\.csv: not made by polypskd"):
-        pipeline.report(run)
+        account.report(run)
 
 
 def test_another_config_takes_the_report_away_but_not_what_is_not_ours(tmp_path):

@@ -105,11 +105,11 @@ def test_the_maps_are_those_of_the_gallery(tmp_path, monkeypatch):
     frames = np.stack([frame(seed) for seed in range(len(record.examples))])
     network = Small()
     found = write_cams(run, make_student(network, [0, 1, 2]), frames)
-    rows = [one.row for one in find_mistakes(record.examples, record.predictions, None)]
+    rows = [one.row for one in find_mistakes(record, None)]
     assert found["rows"] == rows
     assert sorted(list_cams(found)) == sorted(f"cams/{p.name}" for p in (run / "cams").iterdir())
     chosen = list(record.agreement["classes"])
-    mistake = find_mistakes(record.examples, record.predictions, None)[0]
+    mistake = find_mistakes(record, None)[0]
     heat, _ = measure_heat(
         make_student(network, [0, 1, 2]), frames[rows[0] - 2], chosen.index(mistake.predicted)
     )
