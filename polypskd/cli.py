@@ -14,7 +14,7 @@ import typer
 from polypskd.commands.cohort import check, init
 from polypskd.commands.comparison import compare
 from polypskd.commands.options import say
-from polypskd.commands.runs import STEPS, build_step, demo, report
+from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
 from polypskd.errors import PolypskdError
 from polypskd.job import complain, leave
@@ -34,6 +34,7 @@ for _verb in (demo, init, check, compare):
     app.command()(_verb)
 for _name, _text in STEPS.items():
     app.command(_name, help=_text)(build_step(_name))
+app.command()(run)
 app.command()(report)
 app.command()(samplesize)
 

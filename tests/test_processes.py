@@ -104,7 +104,7 @@ def runs(tmp_path_factory):
     """One process; two; and two of which one was killed in the middle and the job repeated."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "c.yaml").write_text(PAGE)
-    command = ["-m", "polypskd", "run", folder / "c.yaml", "--out"]
+    command = ["-m", "polypskd", "run", "--no-pdf", folder / "c.yaml", "--out"]
     alone = finish(start([sys.executable, *command, folder / "one"]))
     assert alone[0] == 0, alone[1]
     pair = finish(start([*TWO, *command, folder / "two"]))
@@ -178,7 +178,7 @@ def test_a_process_that_dies_ends_the_job_with_one_line_and_the_same_command_goe
 @linux
 def test_a_users_fault_is_told_once_by_a_job(tmp_path):
     (tmp_path / "c.yaml").write_text(PAGE.replace("batch_size: 17", "batch_size: 0"))
-    code, said = finish(start([*TWO, "-m", "polypskd", "run", tmp_path / "c.yaml"], cwd=tmp_path))
+    code, said = finish(start([*TWO, "-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml"], cwd=tmp_path))
     assert code != 0
     assert len(re.findall(r"batch_size", said)) >= 1
     assert said.count("polypskd: ") == 1
@@ -189,7 +189,7 @@ def test_a_fault_that_the_first_process_alone_meets_is_told_and_not_its_echo(tmp
     (tmp_path / "c.yaml").write_text(PAGE)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    command = ["-m", "polypskd", "run", tmp_path / "c.yaml", "--out", tmp_path / "full"]
+    command = ["-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml", "--out", tmp_path / "full"]
     code, said = finish(start([*TWO, *command]))
     assert code != 0
     ours = [line for line in said.splitlines() if line.startswith("polypskd:")]

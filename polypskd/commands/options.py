@@ -24,6 +24,10 @@ OutOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+PdfOption = Annotated[
+    bool | None,
+    typer.Option("--pdf/--no-pdf", help="Make report.pdf; made where it can be, if not given."),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace the results of another config.")
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from polypskd.commands.options import (
     JsonOption,
     OutOption,
     OverwriteOption,
+    PdfOption,
     QuietOption,
     SetOption,
     read_page,
@@ -33,7 +34,6 @@ STEPS = {
     "teach": "Train the teacher and cache its answers.",
     "distill": "Train the student.",
     "evaluate": "Judge teacher and student on the test split.",
-    "run": "Do everything; skip what is fresh, resume what was killed.",
 }
 
 
@@ -43,6 +43,7 @@ def demo(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     overwrite: OverwriteOption = False,
+    pdf: PdfOption = None,
 ) -> None:
     """Train and report on a drawn cohort; needs no data."""
     from importlib import resources
@@ -53,11 +54,24 @@ def demo(
 
     text = resources.files("polypskd").joinpath("demo.yaml").read_text(encoding="utf-8")
     config = parse_config(yaml.safe_load(text), tuple(settings or ()), where="demo")
-    _work("run", config, out, quiet=quiet, as_json=as_json, overwrite=overwrite)
+    _work("run", config, out, Wishes(quiet, as_json, overwrite, pdf))
+
+
+def run(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
+    pdf: PdfOption = None,
+) -> None:
+    """Do everything; skip what is fresh, resume what was killed."""
+    _work("run", read_page(config, settings), out, Wishes(quiet, as_json, overwrite, pdf))
 
 
 def build_step(name: str) -> Callable[..., None]:
-    """Build the verb that does one step of a config's run, or all of them."""
+    """Build the verb that does one step of a config's run."""
 
     def step(
         config: ConfigArgument,
@@ -67,8 +81,7 @@ def build_step(name: str) -> Callable[..., None]:
         as_json: JsonOption = False,
         overwrite: OverwriteOption = False,
     ) -> None:
-        parsed = read_page(config, settings)
-        _work(name, parsed, out, quiet=quiet, as_json=as_json, overwrite=overwrite)
+        _work(name, read_page(config, settings), out, Wishes(quiet, as_json, overwrite))
 
     return step
 
@@ -83,10 +96,7 @@ def report(
             help="What only the authors know; report.yaml of the run folder if not given.",
         ),
     ] = None,
-    pdf: Annotated[
-        bool | None,
-        typer.Option("--pdf/--no-pdf", help="Make report.pdf; made where it can be, if not given."),
-    ] = None,
+    pdf: PdfOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,9 +114,24 @@ def report(
     say(*describe_step("report", opened), as_json)
 
 
-def _work(
-    name: str, config: Config, out: Path | None, *, quiet: bool, as_json: bool, overwrite: bool
-) -> None:
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for beside the config.
+
+    Args:
+        quiet: no progress.
+        as_json: one JSON object instead of text.
+        overwrite: replace the results of another config.
+        pdf: make report.pdf; None makes it where it can be made.
+    """
+
+    quiet: bool
+    as_json: bool
+    overwrite: bool
+    pdf: bool | None = None
+
+
+def _work(name: str, config: Config, out: Path | None, wishes: Wishes) -> None:
     """Open the run, lock it, do a step or all, and say what came of it."""
     from polypskd import verbs
     from polypskd.artifacts import lock_run
@@ -116,14 +141,15 @@ def _work(
     from polypskd.tracking.listener import track_run
 
     folder = out or Path("runs") / config.name
-    with join_job(), lock_run(folder), show_progress(quiet or not is_first()) as listen:
+    with join_job(), lock_run(folder), show_progress(wishes.quiet or not is_first()) as listen:
         tracked = track_run(config, folder, listen) if is_first() else listen
-        run = verbs.by_first(
-            lambda: open_run(config, folder, overwrite=overwrite, listen=tracked),
+        opened = verbs.by_first(
+            lambda: open_run(config, folder, overwrite=wishes.overwrite, listen=tracked),
             otherwise=lambda: follow_run(config, folder),
         )
-        _guarded(run, verbs.VERBS[name])
-    say(*describe_step(name, run), as_json)
+        opened = replace(opened, pdf=wishes.pdf)
+        _guarded(opened, verbs.VERBS[name])
+    say(*describe_step(name, opened), wishes.as_json)
 
 
 def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
