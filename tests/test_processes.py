@@ -178,7 +178,9 @@ def test_a_process_that_dies_ends_the_job_with_one_line_and_the_same_command_goe
 @linux
 def test_a_users_fault_is_told_once_by_a_job(tmp_path):
     (tmp_path / "c.yaml").write_text(PAGE.replace("batch_size: 17", "batch_size: 0"))
-    code, said = finish(start([*TWO, "-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml"], cwd=tmp_path))
+    code, said = finish(
+        start([*TWO, "-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml"], cwd=tmp_path)
+    )
     assert code != 0
     assert len(re.findall(r"batch_size", said)) >= 1
     assert said.count("polypskd: ") == 1

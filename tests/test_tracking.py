@@ -461,7 +461,7 @@ def test_a_tracked_run_gives_the_curves_of_its_histories(tracked, tmp_path):
     run = tmp_path / "run"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "polypskd", "run", str(tmp_path / "demo.yaml")),
+            *(sys.executable, "-m", "polypskd", "run", "--no-pdf", str(tmp_path / "demo.yaml")),
             *("--out", str(run), "--quiet", *extra),
         ],
         capture_output=True,

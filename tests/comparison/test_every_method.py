@@ -80,11 +80,13 @@ BYTES = ("teacher.safetensors", "targets.npz", "student.safetensors", "evaluatio
 def test_what_remembers_epochs_goes_on_after_a_kill_to_the_same_bytes(tmp_path, name):
     settings = (*SMALL, *STATEFUL[name])
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start("run", str(PAGE), "--out", str(whole), settings=settings).wait() == 0
+    assert start("run", "--no-pdf", str(PAGE), "--out", str(whole), settings=settings).wait() == 0
     shutil.copytree(whole / "cohort", cut / "cohort")
     (cut / ".steps").mkdir()
     for step in ("teacher-2", "student") if name == "aids" else ("student",):
-        process = start("run", str(PAGE), "--out", str(cut), "--overwrite", settings=settings)
+        process = start(
+            "run", "--no-pdf", str(PAGE), "--out", str(cut), "--overwrite", settings=settings
+        )
         log, deadline = cut / "log.jsonl", time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if log.exists() and f'"step": "{step}", "event": "epoch"' in log.read_text():
@@ -93,7 +95,7 @@ def test_what_remembers_epochs_goes_on_after_a_kill_to_the_same_bytes(tmp_path, 
         assert process.poll() is None, "it ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    words = ("run", str(PAGE), "--out", str(cut), "--overwrite")
+    words = ("run", "--no-pdf", str(PAGE), "--out", str(cut), "--overwrite")
     assert start(*words, settings=settings).wait() == 0
     for file in BYTES:
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
