@@ -4,6 +4,8 @@ import argparse
 import csv
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +53,37 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--out", type=Path, default=ROOT / "runs/benchmarks/folds")
+    parser.add_argument(
+        "--pool", action="store_true", help="train nothing; pool the seeds that all folds have done"
+    )
     options = parser.parse_args()
     names = options.methods.split(",")
+    seeds = [17 + index for index in range(options.seeds)]
+    if options.pool:
+        seeds = [seed for seed in seeds if all(is_done(options.out, names, seed))]
+    else:
+        train(options)
+    pooled = {
+        name: [
+            pl.concat(
+                read_answers(options.out / f"fold-{fold}" / name / f"seed-{seed}")
+                for fold in range(5)
+            )
+            for seed in seeds
+        ]
+        for name in names
+    }
+    tell(pooled, seeds, " ".join(options.settings) or "as in the page")
+
+
+def is_done(out: Path, names: list[str], seed: int) -> Iterator[bool]:
+    """Say of each run of a seed whether it has been evaluated."""
+    for fold, name in product(range(5), names):
+        yield (out / f"fold-{fold}" / name / f"seed-{seed}/.steps/evaluate.json").exists()
+
+
+def train(options: argparse.Namespace) -> None:
+    """Compare the methods in each fold; what is done is left alone."""
     for fold in range(5):
         table = options.out / f"fold-{fold}.csv"
         write_fold(options.data, fold, table)
@@ -67,18 +98,6 @@ def main() -> None:
         command += [part for setting in settings for part in ("--set", setting)]
         subprocess.run([*command, "--out", str(options.out / f"fold-{fold}")], check=True)
         refuse_failed(options.out / f"fold-{fold}")
-    seeds = [17 + index for index in range(options.seeds)]
-    pooled = {
-        name: [
-            pl.concat(
-                read_answers(options.out / f"fold-{fold}" / name / f"seed-{seed}")
-                for fold in range(5)
-            )
-            for seed in seeds
-        ]
-        for name in names
-    }
-    tell(pooled, seeds, " ".join(options.settings) or "as in the page")
 
 
 def tell(pooled: dict[str, list[pl.DataFrame]], seeds: list[int], settings: str) -> None:
@@ -111,7 +130,7 @@ def tell(pooled: dict[str, list[pl.DataFrame]], seeds: list[int], settings: str)
             "method": name,
             "seeds": len(seeds),
             "frames": len(labels),
-            "macro-F1": f"{f1.mean():.3f} ± {f1.std(ddof=1):.3f}",
+            "macro-F1": f"{f1.mean():.3f}" + (f" ± {f1.std(ddof=1):.3f}" if len(f1) > 1 else ""),
             "ECE": f"{score['ece'][0].mean():.3f}",
         }
         for to in ("none", "kd"):
