@@ -205,4 +205,8 @@ def describe_plan(found: dict[str, Any]) -> str:
         f"  patients             {plan['patients']}",
         "A plan, not a promise. Research use only.",
     ]
+    if measured := found["clustering"]:
+        icc = measured["icc"]
+        sure = "" if icc["low"] is None else f"; interval {icc['low']:.2f} to {icc['high']:.2f}"
+        lines[3:3] = [f"  ICC measured on      {measured['n_patients']} patients{sure}"]
     return "\n".join(lines)

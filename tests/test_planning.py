@@ -150,3 +150,20 @@ def test_the_verb_prints_one_object(monkeypatch, capsys, run):
     found = json.loads(capsys.readouterr().out)
     assert found["mode"] == "precision"
     assert found["clustering"]["n_patients"] == PATIENTS * 3 // 4
+
+
+def test_what_a_run_measures_is_told_with_its_patients_and_its_interval(run):
+    found = plan_study(Question(0.9, half=0.05), read_clustering(run, "correct"))
+    (line,) = (one for one in describe_plan(found).splitlines() if "measured on" in one)
+    assert f"{PATIENTS * 3 // 4} patients" in line
+    icc = found["clustering"]["icc"]
+    assert f"{icc['low']:.2f} to {icc['high']:.2f}" in line
+
+
+def test_a_run_and_numbers_of_ones_own_are_not_mixed(monkeypatch, capsys, run):
+    words = ["--expected", "0.9", "--half-width", "0.05", "--run", str(run), "--icc", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["polypskd", "samplesize", *words])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 1
+    assert "--run measures what --patient-frames and --icc" in capsys.readouterr().err

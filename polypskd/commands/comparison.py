@@ -15,6 +15,7 @@ from polypskd.commands.options import (
     OverwriteOption,
     QuietOption,
     SetOption,
+    let_stop,
     read_page,
     say,
 )
@@ -53,14 +54,14 @@ def compare(
         from polypskd.comparison.gathering import gather_comparison
         from polypskd.reporting.comparison import write_comparison
 
-        with lock_run(folder), show_progress(quiet) as listen:
+        with let_stop(), lock_run(folder), show_progress(quiet) as listen:
             outcomes = run_comparison(page, names, seeds, folder, listen, overwrite=overwrite)
             record = gather_comparison(page, outcomes)
             write_comparison(folder, record)
         say(*describe_comparison(record, folder), as_json)
     else:
         planned = plan_comparison(page, names, seeds, folder)
-        with show_progress(quiet) as listen:
+        with let_stop(), show_progress(quiet) as listen:
             outcomes = run_shard(page, planned, part, folder, listen, overwrite=overwrite)
         left, last = close_shard(page, planned, folder, overwrite=overwrite)
         say(*describe_shard(str(part), outcomes, folder, left=left, gathered=last), as_json)

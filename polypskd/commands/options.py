@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polypskd.job import complain
 from polypskd.ranks import is_first
 
 if TYPE_CHECKING:
@@ -37,6 +40,16 @@ def say(result: dict[str, Any], text: str, as_json: bool) -> None:
     """Print a verb's result, as one JSON object or as text; in a job, once."""
     if is_first():
         sys.stdout.write((json.dumps(result, ensure_ascii=False) if as_json else text) + "\n")
+
+
+@contextmanager
+def let_stop() -> Iterator[None]:
+    """Let the user stop a long verb by Ctrl-C, with a word on how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain("polypskd: stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
 
 
 def read_page(path: Path, overrides: list[str] | None) -> Config:

@@ -18,11 +18,12 @@ from polypskd.commands.options import (
     PdfOption,
     QuietOption,
     SetOption,
+    let_stop,
     read_page,
     say,
 )
 from polypskd.errors import OutputError, PolypskdError
-from polypskd.job import complain, join_job
+from polypskd.job import join_job
 from polypskd.ranks import is_first
 
 if TYPE_CHECKING:
@@ -154,12 +155,10 @@ def _work(name: str, config: Config, out: Path | None, wishes: Wishes) -> None:
 
 def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
     try:
-        steps(run)
-    except PolypskdError:
+        with let_stop():
+            steps(run)
+    except (PolypskdError, typer.Exit):
         raise
-    except KeyboardInterrupt:
-        complain("polypskd: stopped; the same command goes on from here\n")
-        raise typer.Exit(130) from None
     except Exception as error:
         with suppress(OutputError):  # a full disk: the fault itself is told
             run.log.fail(error)

@@ -24,8 +24,12 @@ def samplesize(
     share: Annotated[
         float, typer.Option(help="Share of all frames that count; for AUROC, of the class.")
     ] = 1.0,
-    patient_frames: Annotated[float, typer.Option(help="Frames that count, a patient.")] = 1.0,
-    icc: Annotated[float, typer.Option(help="Correlation within a patient.")] = 0.0,
+    patient_frames: Annotated[
+        float | None, typer.Option(help="Frames that count, a patient; 1 if not given.")
+    ] = None,
+    icc: Annotated[
+        float | None, typer.Option(help="Correlation within a patient; 0 if not given.")
+    ] = None,
     run: Annotated[
         Path | None, typer.Option(help="Measure both on the test split of a run.")
     ] = None,
@@ -37,8 +41,14 @@ def samplesize(
     from polypskd.errors import ConfigError
     from polypskd.planning import Patients, Question, describe_plan, plan_study, read_clustering
 
-    patients = Patients(patient_frames, icc)
+    patients = Patients(
+        1.0 if patient_frames is None else patient_frames, 0.0 if icc is None else icc
+    )
     if run is not None:
+        if patient_frames is not None or icc is not None:
+            raise ConfigError(
+                "--run measures what --patient-frames and --icc would say; give either"
+            )
         if of not in {"agreement", "class", "correct"}:
             raise ConfigError(f"--of {of}: not known; use agreement, class or correct")
         patients = read_clustering(run, of, name)  # type: ignore[arg-type]

@@ -130,6 +130,9 @@ def check_comparison(config: Config, methods: Sequence[str], seeds: int) -> None
         raise ConfigError(f"--seeds {seeds}: two seeds at least, or no spread can be told; use 3")
     if len(set(methods)) < 2:
         raise ConfigError("--methods: name two different methods at least, e.g. none,kd,skd")
+    known = name_methods(config)
+    if unknown := [name for name in methods if name not in known]:
+        raise ConfigError(f"--methods {','.join(unknown)}: not known; use {', '.join(known)}")
     for method in methods:
         build_variant(config, method, 0)
     if not list_references(config, methods):

@@ -99,3 +99,21 @@ def test_what_remembers_epochs_goes_on_after_a_kill_to_the_same_bytes(tmp_path, 
     assert start(*words, settings=settings).wait() == 0
     for file in BYTES:
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+def test_a_comparison_that_is_stopped_says_how_to_go_on(tmp_path):
+    settings = [part for one in SMALL for part in ("--set", one)]
+    words = ("--methods", "none,kd", "--seeds", "2", "--out", str(tmp_path / "c"), "--quiet")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polypskd", "compare", str(PAGE), *words, *settings],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not (tmp_path / "c/none").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "polypskd: stopped; the same command goes on from here\n"
