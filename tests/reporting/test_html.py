@@ -279,7 +279,7 @@ def test_frames_that_cannot_be_read_become_placeholders(run: Path, tmp_path: Pat
     (tmp_path / "broken.png").write_bytes(b"not an image")
     (tmp_path / "empty.png").touch()
     for path in ("broken.png", "empty.png", "absent.png", ""):
-        assert read_thumbnail(tmp_path, path) == ""
+        assert read_thumbnail(tmp_path, path) is None
     page = Page(write_report(run, None).read_text(encoding="utf-8"))
     assert page.text.count("frame not available") == page.text.count(" → ") > 12
 

@@ -8,7 +8,7 @@ from polypskd.reporting import curves
 from polypskd.reporting.content import Section
 from polypskd.reporting.flow_figure import draw_flow
 from polypskd.reporting.prose import describe_curriculum, describe_methods
-from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.record import Record, get_study, list_classes
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import baseline
 from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
@@ -40,7 +40,12 @@ def _tell_cohort(record: Record) -> Section:
     return Section(
         "cohort",
         "Cohort",
-        tables=(splits, *([exclusions] if exclusions.rows else [])),
+        # The baseline counts the same, and more.
+        tables=tuple(
+            table
+            for table in (splits if get_study(record, "baseline") is None else None, exclusions)
+            if table is not None and table.rows
+        ),
         pictures=(draw_flow(record.examples, record.exclusions, excluded, known=known),),
     )
 

@@ -23,17 +23,19 @@ PART = Part(
 
 
 def build_subgroups(record: Record, frames: Path | None) -> Section | None:
-    """Tell the student's results by level; None where the evaluation has no levels."""
-    evaluation = record.evaluation
-    if not evaluation.get("by_level"):
-        return None
-    level = name_levels(record)
+    """Tell the student's results by level and column; None where there are neither."""
+    parts = build_parts(record, (PART,), "subgroups")
+    if record.evaluation.get("by_level"):
+        parts = (_tell_levels(record), *parts)
+    return Section("subgroups", "Subgroups", parts=parts) if parts else None
+
+
+def _tell_levels(record: Record) -> Section:
+    evaluation, level = record.evaluation, name_levels(record)
     teacher = pick(evaluation, "teacher", "by_level")
-    by_level = Section(
+    return Section(
         "levels",
         f"By {level}",
         tables=(tabulate_levels(evaluation, level),),
         pictures=(matrices.draw_levels(evaluation["by_level"], teacher, level),),
     )
-    parts = (by_level, *build_parts(record, (PART,), "subgroups"))
-    return Section("subgroups", "Subgroups", parts=parts)
