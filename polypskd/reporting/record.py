@@ -116,6 +116,12 @@ def read_record(run: Path) -> Record:
     )
 
 
+def has_given_classes(record: Record) -> bool:
+    """Tell whether each frame came with one class, so that nobody is known to have voted."""
+    votes: Any = (record.config.get("cohort") or {}).get("votes") or {}
+    return votes.get("kind") in ("subclass", "folders")
+
+
 def get_study(record: Record, name: str) -> Json | None:
     """Get a section of study.json; None where there is none, or it is not assessable."""
     section = (record.study or {}).get(name)
