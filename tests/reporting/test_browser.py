@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from comparison_record import make_record
-from run_folder import CLASSES, make_run
+from run_folder import CLASSES, make_run, write_page
 from study_record import make_study
 
 from polypskd.artifacts import read_json, write_json
+from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.comparison import write_comparison
-from polypskd.reporting.html import BANNER, write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,7 +41,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = (run / "examples.csv").read_text(encoding="utf-8").splitlines()
     for row in range(2, len(lines) + 1):
         cv2.imwrite(str(run / "cams" / f"{row}.png"), np.full((32, 32, 4), row % 256, np.uint8))
-    return write_report(run, run.parent / "frames")
+    return write_page(run, run.parent / "frames")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run / "excluded.csv").write_text(excluded, encoding="utf-8")
     provenance = read_json(run / "provenance.json")
     write_json(run / "provenance.json", provenance | {"device": "</style><script>alert(6)"})
-    return write_report(run, run.parent / "frames")
+    return write_page(run, run.parent / "frames")
 
 
 @pytest.fixture(scope="module")

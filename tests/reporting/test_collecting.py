@@ -17,8 +17,8 @@ from polypskd.reporting.collecting import BANNER, collect_report
 from polypskd.reporting.content import Content, Section, list_pictures, list_tables, walk
 from polypskd.reporting.curves import draw_losses
 from polypskd.reporting.flow_figure import draw_flow
-from polypskd.reporting.html import render_html
 from polypskd.reporting.matrices import draw_levels
+from polypskd.reporting.page import render_html
 from polypskd.reporting.record import Record, read_record
 
 NAMES = (
