@@ -19,6 +19,7 @@ ROOMS = {
     "typer": {"cli.py", "commands/"},
     "matplotlib": {"reporting/"},
     "jinja2": {"reporting/"},
+    "weasyprint": {"reporting/pdf.py"},
     "rich": {"terminal.py"},
     "safetensors": {"models/checkpoint.py"},
     "tensorboard": {"tracking/"},

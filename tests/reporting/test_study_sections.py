@@ -116,7 +116,7 @@ def test_what_cannot_be_assessed_is_told_once_with_its_reason(
     keys = {section.key for section in walk(content.sections)}
     assert ANCHORS[name] not in keys
     # An endpoint that surveillance would judge has its reason in the tables of endpoints as well.
-    expected = 1 if name != "surveillance" else 4
+    expected = 1 if name != "surveillance" else 3
     assert say(content).count(f"no reason but {name}") == expected
 
 

@@ -73,7 +73,7 @@ def name_guideline(one: Json) -> str:
 
 
 def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]:
-    """Say what is met, what is not, what cannot be assessed, and by which rule of confidence.
+    """Say what was judged, and by which rule of confidence; the table holds the verdicts.
 
     Args:
         section: `endpoints` of study.json.
@@ -85,43 +85,13 @@ def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]
     if reason := section.get("not_assessable"):
         return [f"Endpoints are not assessable: {reason}."]
     found = list_endpoints(section, surveillance)
-    told = [tell_polyps(section), _tell_verdicts(found), tell_rule(section)]
+    told = [tell_polyps(section), tell_rule(section)]
     if any(not one["checked"] for each in found for one in each["reached"]):
         told.append(
             "Thresholds marked unchecked were not read in the society's own paper: check them, or "
             "set your own in study.thresholds, before publishing."
         )
     return told
-
-
-def _tell_verdicts(found: Sequence[Json]) -> str:
-    starts = {
-        "met": "Met by value",
-        "not met": "Not met by value",
-        NOT_ASSESSABLE: "Not assessable",
-    }
-    sentences = []
-    for verdict, start in starts.items():
-        these = [one for one in found if one["by_value"] == verdict]
-        named = _group(these) if verdict == NOT_ASSESSABLE else [_tell_one(one) for one in these]
-        if named:
-            sentences.append(f"{start}: {'; '.join(named)}.")
-    return " ".join(sentences)
-
-
-def _group(found: Sequence[Json]) -> list[str]:
-    """Name together the endpoints that one reason holds for."""
-    by_reason: dict[str, list[str]] = {}
-    for one in found:
-        by_reason.setdefault(one["reason"], []).append(one["title"])
-    return [f"{', '.join(titles)} ({reason})" for reason, titles in by_reason.items()]
-
-
-def _tell_one(one: Json) -> str:
-    if one["by_value"] == "met":
-        also = "and" if one["by_lower_bound"] == "met" else "but not"
-        return f"{one['title']} ({also} by the lower bound)"
-    return str(one["title"])
 
 
 def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[Table]:

@@ -100,7 +100,10 @@ def _tell_fixed(known: Json) -> Iterator[str]:
 
 def _tell_comparisons(known: Json) -> Iterator[str]:
     if "annotators" in known:
-        yield "Each annotator is judged by the consensus of the others, on the frames of both."
+        yield (
+            "Each annotator is judged by the consensus of the others, and the student on the same "
+            "frames by the same votes."
+        )
     if "noninferiority" in known:
         margin = format_number(float(known["noninferiority"]["margin"]), 2)
         yield (
