@@ -21,7 +21,12 @@ from polypskd.reporting.record import Record
 
 Json = dict[str, Any]
 SPLITS = ("train", "val", "test")
-OVERALL = (("Macro-F1", ("macro_f1",)), ("Accuracy", ("accuracy",)), ("AUROC", ("auroc",)))
+OVERALL = (
+    ("Macro-F1", ("macro_f1",)),
+    ("Weighted F1", ("weighted_f1",)),
+    ("Accuracy", ("accuracy",)),
+    ("AUROC, mean over classes", ("auroc",)),
+)
 SCORES = ("precision", "recall", "f1", "specificity", "auroc")
 CALIBRATION = (
     ("ece", "ECE"),
@@ -91,7 +96,12 @@ def tabulate_exclusions(exclusions: Mapping[str, int]) -> Table:
     """Count excluded frames by reason."""
     caption = "Frames left out, by reason."
     return make_table(
-        "exclusions", caption, ("Reason", "Frames"), exclusions.items(), layout="words"
+        "exclusions",
+        caption,
+        ("Reason", "Frames"),
+        exclusions.items(),
+        layout="words",
+        fold="Frames left out, by reason",
     )
 
 
@@ -198,15 +208,7 @@ def tabulate_classes(evaluation: Json, classes: Sequence[str]) -> Table:
 
 def tabulate_overall(evaluation: Json) -> Table:
     """List the student's scores over all classes."""
-    rows = [
-        (label, evaluation.get(key))
-        for key, label in (
-            ("macro_f1", "Macro-F1"),
-            ("weighted_f1", "Weighted F1"),
-            ("accuracy", "Accuracy"),
-            ("auroc", "AUROC, mean over classes"),
-        )
-    ]
+    rows = [(label, pick(evaluation, *keys)) for label, keys in OVERALL]
     caption = "The student's results over all classes; intervals in brackets."
     return make_table("overall", caption, ("Measure", "Value"), rows)
 

@@ -88,6 +88,11 @@ def test_keys_of_sections_tables_and_figures_are_unique(content: Content) -> Non
         assert [key for key, count in Counter(keys).items() if count > 1] == []
 
 
+def test_columns_can_be_told_apart_by_their_heads(content: Content) -> None:
+    for table in list_tables(content):
+        assert len(set(table.head)) == len(table.head), table.key
+
+
 def test_every_figure_can_be_drawn_again_for_a_paper(content: Content) -> None:
     assert len(list_pictures(content)) > 15
     assert all(picture.figure is not None for picture in list_pictures(content))

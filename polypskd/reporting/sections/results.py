@@ -45,12 +45,12 @@ def build_results(record: Record, frames: Path | None) -> Section:
         curves.draw_roc(evaluation, classes),
         curves.draw_precision_recall(evaluation, classes),
     )
-    found = [
-        tables.tabulate_overall(evaluation),
-        tables.tabulate_sides(evaluation, scores=get_study(record, "noninferiority") is None),
-    ]
+    found = []
     if get_study(record, "accuracy") is None:  # which tells the same of each class, and more
-        found.insert(0, tables.tabulate_classes(evaluation, classes))
+        found.append(tables.tabulate_classes(evaluation, classes))
+    compared = get_study(record, "noninferiority") is not None  # tells the teacher's scores
+    found += [tables.tabulate_overall(evaluation)] if compared else []
+    found.append(tables.tabulate_sides(evaluation, scores=not compared))
     return Section(
         "results",
         "Results",

@@ -114,7 +114,8 @@ def tabulate_annotators(section: Json) -> list[Table]:
         return []
     told = f"{format_confidence(section['confidence'])} intervals by patient in brackets"
     head = (
-        *("Sensitivity", "student's", "difference", "Specificity", "student's", "difference"),
+        *("Sensitivity", "Student's sensitivity", "Difference in sensitivity"),
+        *("Specificity", "Student's specificity", "Difference in specificity"),
         "Kappa with the others",
     )
     groups = [

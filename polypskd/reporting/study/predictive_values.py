@@ -85,7 +85,7 @@ def tabulate_predictive_values(section: Json) -> list[Table]:
                 f"predictive-values-{name.replace('_', '-')}",
                 f"Predictive values at stated prevalences, {words} ({shares}), which count as "
                 f"known; {tell_interval(section)}.",
-                ("Prevalence", "PPV", "logit interval", "NPV", "logit interval"),
+                ("Prevalence", "PPV", "PPV, logit interval", "NPV", "NPV, logit interval"),
                 rows,
                 fold="" if name == "all" else f"The same for {words}",
             )
