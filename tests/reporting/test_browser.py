@@ -318,6 +318,7 @@ def test_hostile_names_are_shown_as_text_and_never_run(open_page: Any, hostile: 
     assert page.locator("script").count() == 1
     assert page.locator("img[src='x']").count() == 0
     assert page.locator("h1").inner_text() == "</title><script>alert(4)</script>"
+    unfold(page)
     text = page.locator("main").inner_text()
     for name in HOSTILE:
         assert name in text
