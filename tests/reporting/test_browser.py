@@ -47,6 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(tmp_path_factory.mktemp("hostile"), classes=HOSTILE, n=240)
+    write_json(run / "study.json", make_study(n=120, classes=HOSTILE))
     for name in ("examples.csv", "predictions.csv"):
         text = (run / name).read_text(encoding="utf-8")
         text = text.replace("frame-0", "<script>alert(3)</script>-0")
