@@ -110,9 +110,6 @@ def _judge_slope(slope: Json) -> str:
     return "Risks are not shown to be too extreme or too cautious"
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
 def tabulate_calibration(section: Json) -> list[Table]:
     """Give all scalings side by side, each class before and after, and each difficulty level.
 
@@ -221,9 +218,6 @@ def _list_classes(section: Json) -> list[str]:
 
 def _name_risk(section: Json) -> str:
     return " or ".join(section["positive"]) or DASH
-
-
-# --- figures --------------------------------------------------------------------------------------
 
 
 def draw_calibration(section: Json) -> list[Picture]:
