@@ -13,6 +13,19 @@ Layout = Literal["numbers", "words", "pairs", "tiles"]
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell that is printed otherwise than a program reads it.
+
+    Args:
+        text: as printed.
+        raw: a number, an estimate or a text; None where there is nothing to read.
+    """
+
+    text: str
+    raw: Any = None
+
+
+@dataclass(frozen=True)
 class Table:
     """A table ready to print: the first cell of each row is its heading.
 
@@ -27,6 +40,8 @@ class Table:
             is a short list that a page shows as boxes.
         sortable: whether the order of the rows is the reader's to choose.
         fixed: that many last rows are totals, which stay last.
+        fold: what stands on the fold that keeps a long table closed on the screen; empty where the
+            table is open.
     """
 
     caption: str
@@ -37,6 +52,7 @@ class Table:
     layout: Layout = "numbers"
     sortable: bool = False
     fixed: int = 0
+    fold: str = ""
 
 
 def make_table(
@@ -48,15 +64,22 @@ def make_table(
         key: its name in files and anchors.
         caption: one sentence above the table.
         head: C column headings.
-        raw: R rows of C cells; an estimate is ``{value, low, high}``.
-        **look: layout, sortable, fixed of the table.
+        raw: R rows of C cells; an estimate is ``{value, low, high}``; a `Cell` brings its print.
+        **look: layout, sortable, fixed, fold of the table.
 
     >>> make_table("f1", "F1.", ("Class", "F1"), [("polyp", 0.5), ("normal", None)]).rows
     (('polyp', '0.500'), ('normal', '–'))
     """
-    kept = tuple(tuple(row) for row in raw)
-    rows = tuple(tuple(format_estimate(cell) for cell in row) for row in kept)
+    given = [tuple(row) for row in raw]
+    rows = tuple(tuple(_print_cell(cell) for cell in row) for row in given)
+    kept = tuple(
+        tuple(cell.raw if isinstance(cell, Cell) else cell for cell in row) for row in given
+    )
     return Table(caption, tuple(head), rows, key=key, raw=kept, **look)
+
+
+def _print_cell(cell: Any) -> str:
+    return cell.text if isinstance(cell, Cell) else format_estimate(cell)
 
 
 def format_number(value: Any, digits: int = 3) -> str:

@@ -32,6 +32,7 @@ import polars as pl
 
 from polypskd.artifacts import write_atomic, write_json, write_text
 from polypskd.reporting.cells import DASH
+from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.comparison_prose import (
     describe_comparison,
     explain_reading,
@@ -41,7 +42,6 @@ from polypskd.reporting.comparison_prose import (
 )
 from polypskd.reporting.comparison_tables import STEPS, summarize, tabulate_comparison
 from polypskd.reporting.figures import Picture, style
-from polypskd.reporting.html import BANNER
 from polypskd.reporting.page import fill_page
 from polypskd.reporting.record import ABSOLUTE, HIDDEN
 

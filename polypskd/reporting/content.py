@@ -33,11 +33,12 @@ class Section:
         title: its heading.
         paragraphs: sentences, one paragraph each.
         points: a bulleted list.
-        tables: those with rows.
+        tables: those with rows; those with a fold stand last on the page.
         pictures: its figures.
         notes: sentences below them, one paragraph each.
         gallery: frames with a wrong prediction.
         parts: sections below it.
+        listed: whether the navigation lists its parts, too.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Section:
     notes: tuple[str, ...] = ()
     gallery: tuple[Mistake, ...] = ()
     parts: tuple[Section, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,19 @@ def walk(sections: tuple[Section, ...]) -> Iterator[Section]:
 
 
 def list_tables(content: Content) -> tuple[Table, ...]:
-    """List the tables in the order of reading; the n-th is Table n of the page."""
+    """List the tables in the order of reading; the n-th is Table n of the page.
+
+    In a section those in folds come last.
+
+    >>> last, first = Table("", (), (), key="all", fold="All"), Table("", (), (), key="main")
+    >>> section = Section("results", "Results", tables=(last, first))
+    >>> [one.key for one in list_tables(Content("run", "", (section,)))]
+    ['main', 'all']
+    """
     return tuple(
         table
         for section in walk(content.sections)
-        for table in section.tables
+        for table in sorted(section.tables, key=lambda one: bool(one.fold))
         if table.layout != "tiles"
     )
 

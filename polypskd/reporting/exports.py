@@ -24,9 +24,9 @@ from polypskd.reporting.guidelines import (
     list_items,
     tabulate_audit,
 )
-from polypskd.reporting.html import render_html
 from polypskd.reporting.markup import escape_markdown, tabulate_markdown, write_csv
 from polypskd.reporting.model_card import write_model_card
+from polypskd.reporting.page import render_html
 from polypskd.reporting.paper import write_paper
 from polypskd.reporting.record import read_record
 from polypskd.reporting.schema import describe_report

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from polypskd.reporting.cells import pick
-from polypskd.reporting.record import Record
+from polypskd.reporting.record import Record, get_study
+
+SPLITS = ("splits", "baseline")  # whichever table the report has
+LEVEL = "difficulty level"  # the column of subgroups that every run has
+CENTERS = ("center", "centre", "site", "hospital")
+DEVICES = ("device", "endoscope", "scope", "manufacturer", "maker", "model", "processor")
+PEOPLE = ("sex", "gender", "age")
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,32 @@ def _has_intervals(record: Record) -> bool:
     return pick(record.evaluation, "macro_f1", "low") is not None
 
 
-def _carries(*words: str) -> Callable[[Record], bool]:
-    """Tell whether the frames' table has a column of such a name, and the report a table of it."""
+def _never(record: Record) -> bool:
+    return False
+
+
+def _studied(key: str) -> Callable[[Record], bool]:
+    """Tell whether a section of the study could be assessed."""
+    return lambda record: get_study(record, key) is not None
+
+
+def _breaks_down(key: str, *words: str) -> Callable[[Record], bool]:
+    """Tell whether a section of the study has levels of a column with such a word in its name."""
 
     def held(record: Record) -> bool:
-        return any(name.lower() in words for name in record.examples.carried)
+        columns = pick(get_study(record, key), "columns") or {}
+        return any(
+            "levels" in column and (not words or set(re.findall("[a-z]+", name.lower())) & {*words})
+            for name, column in columns.items()
+        )
 
     return held
 
 
-def _studied(key: str) -> Callable[[Record], bool]:
-    return lambda record: bool((record.study or {}).get(key))
+def _has_subgroups(record: Record) -> bool:
+    """Tell whether a column beyond the levels of difficulty has been evaluated."""
+    columns = pick(get_study(record, "subgroups"), "columns") or {}
+    return any("levels" in column for name, column in columns.items() if name != LEVEL)
 
 
 def _agreed(record: Record) -> bool:
@@ -136,12 +158,12 @@ FACTS: dict[str, Fact] = {
         _has_ensemble,
         lambda record: None if _has_ensemble(record) else "one student, no ensemble",
     ),
-    "splits": Fact("frames by class and split", ("splits",), "the splits", _always),
-    "prevalence": Fact("classes in each split", ("splits",), "the classes", _always),
-    "imbalance": Fact("classes in each split", ("splits",), "the classes", _always),
+    "splits": Fact("frames by class and split", SPLITS, "the splits", _always),
+    "prevalence": Fact("classes in each split", SPLITS, "the classes", _always),
+    "imbalance": Fact("classes in each split", SPLITS, "the classes", _always),
     "disjoint": Fact(
         "no patient stands in two splits",
-        ("splits",),
+        SPLITS,
         "patients are unknown, so that splits may share some",
         _patients_known,
     ),
@@ -153,9 +175,9 @@ FACTS: dict[str, Fact] = {
     ),
     "cluster_results": Fact(
         "results by center or device",
-        ("clusters",),
-        "results by center or device",
-        _studied("clusters"),
+        ("subgroup-comparison",),
+        "results by center or device: no such column was evaluated",
+        _breaks_down("subgroups", *CENTERS, *DEVICES),
     ),
     "software": Fact(
         "versions of the software",
@@ -183,7 +205,7 @@ FACTS: dict[str, Fact] = {
     ),
     "estimates": Fact(
         "results by class, with intervals",
-        ("classes", "results"),
+        ("accuracy-by-class", "classes", "results"),
         "intervals: too few frames or patients, or no resamples",
         _has_intervals,
     ),
@@ -221,21 +243,21 @@ FACTS: dict[str, Fact] = {
     "limits": Fact("what the numbers cannot bear", ("limitations",), "limits", _always),
     "subgroups": Fact(
         "results by subgroup",
-        ("subgroups",),
+        ("subgroup-comparison",),
         "results by sex, age, size or device: no such column was evaluated",
-        _studied("subgroups"),
+        _has_subgroups,
     ),
     "demographics": Fact(
         "sex and age by split",
         ("baseline",),
         "sex and age of the patients: no such column was evaluated",
-        _studied("baseline"),
+        _breaks_down("baseline", *PEOPLE),
     ),
     "devices": Fact(
         "makes and models of the devices",
-        ("devices", "baseline"),
+        ("baseline",),
         "makes and models of the endoscopes: no such column was evaluated",
-        _carries("device", "manufacturer", "model"),
+        _breaks_down("baseline", *DEVICES),
     ),
     "thresholds": Fact(
         "operating points, chosen on the validation split",
@@ -252,8 +274,8 @@ FACTS: dict[str, Fact] = {
     "sample_size": Fact(
         "the sample-size calculation",
         ("sample-size",),
-        "a sample-size calculation: `polypskd sample-size` makes one",
-        _studied("sample_size"),
+        "a sample-size calculation: `polypskd samplesize` makes one",
+        _never,
     ),
     "explanation": Fact(
         "class activation beside the worst errors",
@@ -265,6 +287,6 @@ FACTS: dict[str, Fact] = {
         "results on another cohort",
         ("external",),
         "an external test: one cohort only",
-        _studied("external"),
+        _never,
     ),
 }

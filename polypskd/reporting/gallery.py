@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import Examples
 from polypskd.reporting.record import Predictions, Record
+
+Pixels = NDArray[np.uint8]
 
 SIDE = 224  # pixels
 QUALITY = 80
@@ -47,7 +51,8 @@ class Mistake:
         level: how hard its subclass is, in the scheme's own word.
         scores: the most likely classes, in the order of the classes.
         others: classes that are not among them.
-        heatmap: JPEG of the class activation as a data URI; empty where there is none.
+        heatmap: JPEG of the frame with the class activation over it as a data URI; empty where
+            there is none.
     """
 
     row: int
@@ -68,7 +73,7 @@ def find_mistakes(
     """Find the test frames to whose wrong class the student gave the highest probability.
 
     Args:
-        record: the run's files; a heatmap is taken from cams/<row>.png in its folder.
+        record: the run's files; a heat layer is taken from cams/<row>.png in its folder.
         frames_root: folder of the frames; None draws no frame.
         limit: most frames to return.
 
@@ -113,45 +118,99 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
         scores, key=lambda one: (one.name not in (reference, predicted), -one.votes, -one.p)
     )
     shown = {one.name for one in ranked[:MAX_CLASSES]}
+    frame = read_thumbnail(frames_root, str(examples.path[row]))
     cams = record.folder / "cams" if record.folder else None
+    layer = _read_pixels(cams, f"{row + 2}.png", -1)  # with its opacity: cv2.IMREAD_UNCHANGED
     return Mistake(
         row=row + 2,
         reference=reference,
         predicted=predicted,
         p=float(predictions.p[index, predictions.classes.index(predicted)]),
         agreement=float(examples.agreement[row]),
-        source=read_thumbnail(frames_root, str(examples.path[row])),
+        source=_encode(frame),
         level=str(examples.subclass[row]).removeprefix(f"{examples.consensus[row]}/"),
         scores=tuple(one for one in scores if one.name in shown),
         others=len(scores) - len(shown),
-        heatmap=read_thumbnail(cams, f"{row + 2}.png"),
+        heatmap="" if frame is None or layer is None else _encode(lay_heat(frame, layer)),
     )
 
 
-def read_thumbnail(frames_root: Path | None, path: str) -> str:
-    """Read a frame as a small JPEG in a data URI; empty where it cannot be read.
+def lay_heat(frame: Pixels, layer: Pixels) -> Pixels | None:
+    """Lay a heat layer over a frame; None where it is no such layer.
+
+    The layer covers the square that the network sees: the frame in its middle, bars at both sides,
+    which are cut away.
+
+    Args:
+        frame: (H, W, 3) BGR.
+        layer: (S, S, 4) BGR and opacity.
+
+    Returns:
+        (H, W, 3) BGR.
+
+    >>> layer = np.zeros((4, 4, 4), np.uint8)
+    >>> layer[1, :2] = 255
+    >>> lay_heat(np.zeros((2, 4, 3), np.uint8), layer)[..., 0].tolist()
+    [[255, 255, 0, 0], [0, 0, 0, 0]]
+    """
+    import cv2
+
+    if layer.ndim != 3 or layer.shape[2] != 4 or layer.shape[0] != layer.shape[1]:
+        return None
+    height, width = frame.shape[:2]
+    side, longest = len(layer), max(height, width)
+    rows, columns = (max(1, round(side * one / longest)) for one in (height, width))
+    top, left = (side - rows) // 2, (side - columns) // 2
+    cut = layer[top : top + rows, left : left + columns]
+    heat = cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    opacity = heat[..., 3:] / 255
+    mixed = frame * (1 - opacity) + heat[..., :3] * opacity
+    return np.rint(mixed).astype(np.uint8)
+
+
+def read_thumbnail(frames_root: Path | None, path: str) -> Pixels | None:
+    """Read a frame at the size of the gallery; None where it cannot be read.
 
     Args:
         frames_root: folder of the frames, or None.
         path: the frame's path below it; empty if there is none.
+
+    Returns:
+        (H, W, 3) BGR, its longer side as long as the gallery shows it.
     """
     import cv2
 
-    if frames_root is None or not path:
-        return ""
-    try:
-        encoded = np.fromfile(frames_root / path, dtype=np.uint8)
-        frame = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    except (OSError, cv2.error):
-        return ""
+    frame = _read_pixels(frames_root, path, cv2.IMREAD_COLOR)
     if frame is None:
-        return ""
+        return None
     height, width = frame.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(frame, size, interpolation=way)
-    done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not done:
+    small: Any = cv2.resize(frame, size, interpolation=way)
+    resized: Pixels = small
+    return resized
+
+
+def _read_pixels(root: Path | None, path: str, how: int) -> Pixels | None:
+    import cv2
+
+    if root is None or not path:
+        return None
+    try:
+        encoded = np.fromfile(root / path, dtype=np.uint8)
+        read: Any = cv2.imdecode(encoded, how) if encoded.size else None
+    except (OSError, cv2.error):
+        return None
+    found: Pixels | None = read
+    return found
+
+
+def _encode(picture: Pixels | None) -> str:
+    """Write a picture as a JPEG in a data URI; empty where there is none."""
+    import cv2
+
+    if picture is None:
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+    done, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode() if done else ""

@@ -224,6 +224,7 @@ def tabulate_audit(guideline: Guideline, entries: Sequence[Entry]) -> Table:
         ("Item", "About", "In this report", "Told or to be told"),
         rows,
         layout="words",
+        fold=f"{len(entries)} items of {guideline.name} {guideline.edition}",
     )
 
 

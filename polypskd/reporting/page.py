@@ -1,10 +1,29 @@
-"""A page of HTML from a template."""
+"""A page of HTML from a template, that of a report first."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from typing import Any
+
+from polypskd.reporting.cells import DASH
+from polypskd.reporting.content import Content, list_pictures, list_tables
+
+
+def render_html(content: Content) -> str:
+    """Render a report as one page that needs nothing but itself; every text in it is escaped.
+
+    Args:
+        content: from `collect_report`.
+    """
+    return fill_page(
+        "report.html.j2",
+        dash=DASH,
+        banner=content.banner,
+        content=content,
+        table_number={one.key: i + 1 for i, one in enumerate(list_tables(content))},
+        figure_number={one.key: i + 1 for i, one in enumerate(list_pictures(content))},
+    )
 
 
 def fill_page(template: str, **values: Any) -> str:

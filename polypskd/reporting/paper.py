@@ -25,7 +25,8 @@ from polypskd.reporting.markup import (
     tabulate_latex,
     tabulate_markdown,
 )
-from polypskd.reporting.record import Record, count_patients, list_classes
+from polypskd.reporting.record import Record, count_patients, has_given_classes, list_classes
+from polypskd.reporting.study.methods import describe_study
 
 METHODS = {
     "none": "from the labels alone, without distillation",
@@ -169,7 +170,7 @@ def _tell_data(record: Record) -> list[str]:
 
 
 def _tell_reference(record: Record) -> list[str]:
-    if pick(record.config, "cohort", "votes", "kind") in ("subclass", "folders"):
+    if has_given_classes(record):
         return ["The reference standard is the class given with each frame."]
     statistics = record.agreement.get("statistics") or {}
     people, votes = statistics.get("n_annotators"), statistics.get("n_votes")
@@ -244,6 +245,7 @@ def _tell_statistics(record: Record) -> list[str]:
         "and pivotal ones for calibration errors.",
         f"The expected calibration error uses {settings.get('calibration_bins')} bins of equal "
         "width; the temperature was fitted on the validation split.",
+        *describe_study(record.study or {}),
         f"Everything was computed with polypskd {record.provenance.get('polypskd')}, seed {seed}"
         + (
             f" ({', '.join(f'{name} {version}' for name, version in packages.items())})."

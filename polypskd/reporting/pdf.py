@@ -30,6 +30,7 @@ GENERATOR = '<meta name="generator" content="polypskd">'
 LABELED = re.compile(r'(<svg\b[^>]*\baria-label="([^"]*)"[^>]*>)')  # weasyprint reads the title
 PRINTED = """
 .figures .plate img { max-height: 48mm; width: auto; max-width: 100% }
+.figures figure.wide .plate img { max-height: 88mm }
 table[aria-labelledby$="-items"] { table-layout: fixed; width: 100% }
 table[aria-labelledby$="-items"] :is(th, td) { min-width: 0; width: 24% }
 table[aria-labelledby$="-items"] :is(th, td):first-child { width: 8% }

@@ -16,7 +16,7 @@ from polypskd.reporting.cells import (
     pick,
     point,
 )
-from polypskd.reporting.record import Json, Record, has_single_votes
+from polypskd.reporting.record import Json, Record, has_given_classes, has_single_votes
 
 FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
 WORDS = (
@@ -70,6 +70,8 @@ def describe_test(record: Record) -> str:
     annotators = pick(record.agreement, "statistics", "n_annotators")
     by = f"{format_number(annotators)} annotators" if annotators else "the annotators"
     standard = "one vote a frame" if has_single_votes(record) else f"the consensus of {by}"
+    if has_given_classes(record):
+        standard = "the class given with each frame"
     who = f"({network}{size})" if network or size else ""
     return (
         f"A student {who}, trained by {_name_method(record)}, was tested on "
@@ -165,8 +167,11 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
         f"One seed ({DASH if seed is None else seed}): another seed gives other numbers; "
         "a difference between methods needs several seeds.",
         "One cohort: nothing here says how the student does at another center or endoscope.",
-        "The reference standard is the annotators' consensus, not histology, unless the cohort's "
-        "owner says otherwise.",
+        "The reference standard is the class given with each frame; the cohort's owner knows "
+        "where it comes from."
+        if has_given_classes(record)
+        else "The reference standard is the annotators' consensus, not histology, unless the "
+        "cohort's owner says otherwise.",
     ]
     return lines + notes
 
@@ -208,7 +213,13 @@ def describe_methods(record: Record) -> list[str]:
     return [
         f"The student was trained by {_name_method(record)}.",
         *_describe_networks(record),
-        "The consensus is the class with most votes; ties go to the class of higher risk.",
+        "The weights kept are those of the epoch with the highest macro-F1 on the validation "
+        "split.",
+        "The student sees the frame alone.",
+        "The reference standard is the class given with each frame."
+        if has_given_classes(record)
+        else "The reference standard is the consensus, the class with most votes; ties go to the "
+        "class of higher risk.",
         f"Intervals are {_confidence(record)} bootstrap intervals with "
         f"{format_number(resamples)} resamples{by}.",
         "The temperature was fitted on the validation split.",

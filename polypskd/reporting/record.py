@@ -116,6 +116,18 @@ def read_record(run: Path) -> Record:
     )
 
 
+def has_given_classes(record: Record) -> bool:
+    """Tell whether each frame came with one class, so that nobody is known to have voted."""
+    votes: Any = (record.config.get("cohort") or {}).get("votes") or {}
+    return votes.get("kind") in ("subclass", "folders")
+
+
+def get_study(record: Record, name: str) -> Json | None:
+    """Get a section of study.json; None where there is none, or it is not assessable."""
+    section = (record.study or {}).get(name)
+    return None if not section or section.get("not_assessable") else section
+
+
 def find_comparison(run: Path) -> Path | None:
     """Find comparison.json of the comparison that a run is one of; None if it is one of none.
 

@@ -21,6 +21,12 @@ from polypskd.reporting.record import Record
 
 Json = dict[str, Any]
 SPLITS = ("train", "val", "test")
+OVERALL = (
+    ("Macro-F1", ("macro_f1",)),
+    ("Weighted F1", ("weighted_f1",)),
+    ("Accuracy", ("accuracy",)),
+    ("AUROC, mean over classes", ("auroc",)),
+)
 SCORES = ("precision", "recall", "f1", "specificity", "auroc")
 CALIBRATION = (
     ("ece", "ECE"),
@@ -48,13 +54,11 @@ INFORMATION = {
 }
 
 
-def tabulate_sides(evaluation: Json) -> Table:
-    """Set the student beside the teacher."""
+def tabulate_sides(evaluation: Json, *, scores: bool = True) -> Table:
+    """Set the student beside the teacher; `scores` tells whether in accuracy, too."""
     sides: list[Json | None] = [evaluation, evaluation.get("teacher")]
     measures: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("Macro-F1", ("macro_f1",)),
-        ("Accuracy", ("accuracy",)),
-        ("AUROC", ("auroc",)),
+        *(OVERALL if scores else ()),
         ("ECE, before temperature scaling", ("calibration", "before", "ece")),
         ("ECE, after temperature scaling", ("calibration", "after", "ece")),
         ("Parameters", ("model", "parameters")),
@@ -92,7 +96,12 @@ def tabulate_exclusions(exclusions: Mapping[str, int]) -> Table:
     """Count excluded frames by reason."""
     caption = "Frames left out, by reason."
     return make_table(
-        "exclusions", caption, ("Reason", "Frames"), exclusions.items(), layout="words"
+        "exclusions",
+        caption,
+        ("Reason", "Frames"),
+        exclusions.items(),
+        layout="words",
+        fold="Frames left out, by reason",
     )
 
 
@@ -122,7 +131,14 @@ def tabulate_pairs(statistics: Json) -> Table:
         for pair in statistics.get("pairwise_cohen") or ()
     ]
     caption = f"Cohen's kappa of each pair of annotators{_tell_intervals(statistics)}."
-    return make_table("pairs", caption, ("Pair", "Frames", "Cohen's kappa"), rows, sortable=True)
+    return make_table(
+        "pairs",
+        caption,
+        ("Pair", "Frames", "Cohen's kappa"),
+        rows,
+        sortable=True,
+        fold=f"Cohen's kappa of each of {len(rows)} pairs of annotators",
+    )
 
 
 def _estimate(pair: Json) -> Json:
@@ -150,6 +166,7 @@ def tabulate_annotators(statistics: Json, classes: Sequence[str]) -> Table:
         ("Annotator", "Votes", "With consensus", *classes),
         rows,
         sortable=True,
+        fold=f"Votes of each of {len(rows)} annotators",
     )
 
 
@@ -191,15 +208,7 @@ def tabulate_classes(evaluation: Json, classes: Sequence[str]) -> Table:
 
 def tabulate_overall(evaluation: Json) -> Table:
     """List the student's scores over all classes."""
-    rows = [
-        (label, evaluation.get(key))
-        for key, label in (
-            ("macro_f1", "Macro-F1"),
-            ("weighted_f1", "Weighted F1"),
-            ("accuracy", "Accuracy"),
-            ("auroc", "AUROC, mean over classes"),
-        )
-    ]
+    rows = [(label, pick(evaluation, *keys)) for label, keys in OVERALL]
     caption = "The student's results over all classes; intervals in brackets."
     return make_table("overall", caption, ("Measure", "Value"), rows)
 
@@ -259,7 +268,12 @@ def tabulate_settings(record: Record) -> Table:
     """List the config, without paths."""
     rows = tuple(flatten(record.config))
     return make_table(
-        "settings", "Settings of the run.", ("Setting", "Value"), rows, layout="words"
+        "settings",
+        "Settings of the run.",
+        ("Setting", "Value"),
+        rows,
+        layout="words",
+        fold=f"All {len(rows)} settings of the run",
     )
 
 

@@ -17,8 +17,11 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from polypskd.artifacts import write_json
+from polypskd.artifacts import write_json, write_text
 from polypskd.labels.examples import Examples, write_examples
+from polypskd.reporting.collecting import collect_report, summarize
+from polypskd.reporting.page import render_html
+from polypskd.reporting.record import read_record
 
 CLASSES = ("hyperplastic", "serrated", "adenoma")
 LEVELS = ("very_easy", "easy", "hard", "very_hard")
@@ -84,6 +87,16 @@ def make_run(
         "frm-secret-2.png,unreadable frame,frm-secret-2.png\nfrm-secret-3.png,no votes,\n"
     )
     return run
+
+
+def write_page(run: Path, frames: Path | None) -> Path:
+    """Write report.html and the numbers of report.json; the other forms take most of the time."""
+    record = read_record(run)
+    page = run / "report.html"
+    text = render_html(collect_report(record, frames))
+    write_json(run / "report.json", summarize(record))
+    write_text(page, text)
+    return page
 
 
 def _draw_examples(classes: tuple[str, ...], n: int, seed: int) -> Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from comparison_record import make_record
-from run_folder import make_run
+from run_folder import CLASSES, make_run, write_page
+from study_record import make_study
 
 from polypskd.artifacts import read_json, write_json
+from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.comparison import write_comparison
-from polypskd.reporting.html import BANNER, write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -34,16 +36,18 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(tmp_path_factory.mktemp("browser"))
+    write_json(run / "study.json", make_study(classes=CLASSES))
     (run / "cams").mkdir()
     lines = (run / "examples.csv").read_text(encoding="utf-8").splitlines()
     for row in range(2, len(lines) + 1):
-        cv2.imwrite(str(run / "cams" / f"{row}.png"), np.full((32, 32, 3), row % 256, np.uint8))
-    return write_report(run, run.parent / "frames")
+        cv2.imwrite(str(run / "cams" / f"{row}.png"), np.full((32, 32, 4), row % 256, np.uint8))
+    return write_page(run, run.parent / "frames")
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(tmp_path_factory.mktemp("hostile"), classes=HOSTILE, n=240)
+    write_json(run / "study.json", make_study(n=120, classes=HOSTILE))
     for name in ("examples.csv", "predictions.csv"):
         text = (run / name).read_text(encoding="utf-8")
         text = text.replace("frame-0", "<script>alert(3)</script>-0")
@@ -55,7 +59,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run / "excluded.csv").write_text(excluded, encoding="utf-8")
     provenance = read_json(run / "provenance.json")
     write_json(run / "provenance.json", provenance | {"device": "</style><script>alert(6)"})
-    return write_report(run, run.parent / "frames")
+    return write_page(run, run.parent / "frames")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,10 @@ def open_page(browser: Any) -> Iterator[Any]:
     yield start
     for page in pages:
         page.close()
+
+
+def unfold(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
 
 
 def column(table: Any, number: int) -> list[str]:
@@ -159,18 +167,18 @@ def test_a_heading_sorts_its_table_both_ways_and_says_so(open_page: Any, report:
 
 def test_what_is_not_defined_stays_last_and_totals_stay_below(open_page: Any, report: Path) -> None:
     page = open_page(report)
+    unfold(page)
     pairs = page.locator("table[aria-labelledby='table-pairs']")
     for _ in range(2):
         pairs.get_by_role("button", name="Cohen's kappa").click()
         assert column(pairs, 3) == ["0.610 (0.500 to 0.700)", "–"]
-    splits = page.locator("table[aria-labelledby='table-splits']")
-    splits.get_by_role("button", name="Class").click()
-    assert column(splits, 1) == ["adenoma", "hyperplastic", "serrated"]
-    assert splits.locator("tfoot th").all_inner_texts() == ["All frames", "Patients"]
+    levels = page.locator("table[aria-labelledby='table-subgroups-1-difficulty-level']")
+    assert levels.locator("tfoot th").all_inner_texts() == ["All test frames", "Heterogeneity, p"]
 
 
 def test_large_counts_sort_as_numbers(open_page: Any, report: Path) -> None:
     page = open_page(report)
+    unfold(page)
     table = page.locator("table[aria-labelledby='table-annotators']")
     texts = ["1,200", "−3", "950"]
     for row, text in zip(table.locator("tbody tr").all(), texts, strict=True):
@@ -217,7 +225,10 @@ def test_it_reads_the_same_without_scripts(open_page: Any, report: Path) -> None
 
 def test_only_what_scrolls_is_a_stop_of_the_tab_key(open_page: Any, report: Path) -> None:
     def stops(width: int) -> int:
-        return int(open_page(report, width).locator(".scroll[tabindex='0']").count())
+        page = open_page(report, width)
+        unfold(page)
+        page.wait_for_timeout(100)  # the folds tell of themselves a moment later
+        return int(page.locator(".scroll[tabindex='0']").count())
 
     assert stops(1280) == 0
     assert stops(360) > 0
@@ -239,6 +250,7 @@ def test_axe_finds_nothing_serious(
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is absent")
     for path in (report, compared):
         page = open_page(path, width, color_scheme=scheme)
+        unfold(page)
         grave = [
             (one["id"], [node["html"][:120] for node in one["nodes"][:3]])
             for one in axe.Axe().run(page).response["violations"]
@@ -253,6 +265,40 @@ def test_axe_would_find_a_picture_without_words(open_page: Any, report: Path) ->
     page.locator("img").first.evaluate("(image) => image.removeAttribute('alt')")
     found = axe.Axe().run(page).response["violations"]
     assert "image-alt" in [one["id"] for one in found]
+
+
+def test_no_table_is_cut_on_a_screen_of_a_desk(open_page: Any, report: Path) -> None:
+    page = open_page(report)
+    unfold(page)
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > "
+        "one.clientWidth + 1).map((one) => one.getAttribute('aria-labelledby'))"
+    )
+    assert cut == []
+
+
+def test_long_tables_are_folded_and_a_link_opens_the_fold(open_page: Any, report: Path) -> None:
+    page = open_page(report)
+    inner = page.locator("#table-pairs")
+    assert not inner.is_visible()
+    fold = page.locator("details", has=inner)
+    assert "Cohen's kappa of each" in fold.locator("summary").inner_text()
+    page.evaluate("location.hash = '#table-pairs'")
+    inner.wait_for(state="visible")
+    fold.locator("summary").click()
+    inner.wait_for(state="hidden")
+
+
+def test_print_opens_every_fold(open_page: Any, report: Path) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    path = report.parent / "folds.pdf"
+    page = open_page(report)
+    page.pdf(path=path, prefer_css_page_size=True)
+    sheets = (one.extract_text() for one in pypdf.PdfReader(path).pages)
+    text = " ".join(unicodedata.normalize("NFKC", " ".join(sheets)).split())  # no ligatures
+    for caption in page.locator("details .caption").all():
+        assert " ".join(caption.text_content().split())[:40] in text
+    assert not page.locator("#table-pairs").is_visible()
 
 
 def test_print_says_research_use_only_on_every_page(open_page: Any, report: Path) -> None:
@@ -273,6 +319,7 @@ def test_hostile_names_are_shown_as_text_and_never_run(open_page: Any, hostile: 
     assert page.locator("script").count() == 1
     assert page.locator("img[src='x']").count() == 0
     assert page.locator("h1").inner_text() == "</title><script>alert(4)</script>"
+    unfold(page)
     text = page.locator("main").inner_text()
     for name in HOSTILE:
         assert name in text

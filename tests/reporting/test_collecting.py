@@ -17,8 +17,8 @@ from polypskd.reporting.collecting import BANNER, collect_report
 from polypskd.reporting.content import Content, Section, list_pictures, list_tables, walk
 from polypskd.reporting.curves import draw_losses
 from polypskd.reporting.flow_figure import draw_flow
-from polypskd.reporting.html import render_html
 from polypskd.reporting.matrices import draw_levels
+from polypskd.reporting.page import render_html
 from polypskd.reporting.record import Record, read_record
 
 NAMES = (
@@ -43,23 +43,6 @@ ORDER = [
     "subgroups",
     "limitations",
     "appendix",
-]
-MEASURED = {"measure": "npv", "least": 0.9, "source": "a society", "checked": True, "value": 0.934}
-ENDPOINTS = [
-    {
-        "name": "npv_rectosigmoid_diminutive",
-        "by_value": "met",
-        "by_lower_bound": "not met",
-        "reason": "",
-        "reached": [MEASURED],
-    },
-    {
-        "name": "surveillance_agreement",
-        "by_value": "not assessable",
-        "by_lower_bound": "not assessable",
-        "reason": "no exams",
-        "reached": [],
-    },
 ]
 
 
@@ -115,23 +98,13 @@ def test_every_picture_keeps_its_figure(content: Content) -> None:
 def test_tables_and_figures_are_numbered_in_the_order_of_reading(content: Content) -> None:
     page = render_html(content)
     for word, found in (("Table", list_tables(content)), ("Figure", list_pictures(content))):
-        places = [page.index(f"<b>{word} {n + 1}.</b> {one.caption[:4]}") for n, one in
-                  enumerate(found)]  # fmt: skip
+        told = [getattr(one, "fold", "") or one.caption for one in found]
+        places = [page.index(f"<b>{word} {n}.</b> {text[:4]}") for n, text in enumerate(told, 1)]
         assert places == sorted(places)
 
 
 def test_the_same_record_gives_the_same_page(record: Record, content: Content) -> None:
     assert render_html(collect_report(record, None)) == render_html(content)
-
-
-@pytest.mark.usefixtures("quick")
-def test_endpoints_of_a_study_stand_in_the_summary(record: Record) -> None:
-    content = collect_report(replace(record, study={"endpoints": ENDPOINTS}), None)
-    table = next(one for one in find(content, "summary").tables if one.key == "endpoints")
-    assert table.rows == (
-        ("npv rectosigmoid diminutive", "met", "not met", "npv 0.934, asked: at least 0.90"),
-        ("surveillance agreement", "not assessable", "not assessable", "no exams"),
-    )
 
 
 def test_without_a_study_no_endpoint_is_told(content: Content) -> None:
@@ -141,8 +114,8 @@ def test_without_a_study_no_endpoint_is_told(content: Content) -> None:
 def test_study_json_is_read_where_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, n=200)
     assert read_record(run).study is None
-    (run / "study.json").write_text('{"endpoints": [], "path": "/home/ann"}')
-    assert read_record(run).study == {"endpoints": []}
+    (run / "study.json").write_text('{"endpoints": {}}')
+    assert read_record(run).study == {"endpoints": {}}
 
 
 @pytest.mark.usefixtures("quick")

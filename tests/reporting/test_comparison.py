@@ -14,10 +14,10 @@ from comparison_record import SKILL, make_record
 from test_html import Page
 
 from polypskd.errors import OutputError
+from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.comparison import complete, hide_paths, write_comparison
 from polypskd.reporting.comparison_prose import describe_difference, format_p, format_signed
 from polypskd.reporting.comparison_tables import choose_level_measure
-from polypskd.reporting.html import BANNER
 
 HOSTILE = "<script>alert(1)</script>\"&'$x$"
 

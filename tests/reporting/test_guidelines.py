@@ -19,7 +19,7 @@ from polypskd.reporting.guidelines import (
     read_guidelines,
     tabulate_audit,
 )
-from polypskd.reporting.html import render_html
+from polypskd.reporting.page import render_html
 from polypskd.reporting.record import Record, read_record
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from run_folder import CLASSES, make_run
+from run_folder import CLASSES, make_run, write_page
 
 from polypskd.artifacts import read_json, write_json
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import read_examples
 from polypskd.reporting import figures
+from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.gallery import LIMIT, read_thumbnail
-from polypskd.reporting.html import BANNER, write_report
 from polypskd.reporting.prose import describe_curriculum
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -80,7 +80,7 @@ def expected(estimate: dict[str, float]) -> str:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(tmp_path_factory.mktemp("made"))
-    write_report(run, run.parent / "frames")
+    write_page(run, run.parent / "frames")
     return run
 
 
@@ -279,8 +279,8 @@ def test_frames_that_cannot_be_read_become_placeholders(run: Path, tmp_path: Pat
     (tmp_path / "broken.png").write_bytes(b"not an image")
     (tmp_path / "empty.png").touch()
     for path in ("broken.png", "empty.png", "absent.png", ""):
-        assert read_thumbnail(tmp_path, path) == ""
-    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+        assert read_thumbnail(tmp_path, path) is None
+    page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert page.text.count("frame not available") == page.text.count(" → ") > 12
 
 
@@ -299,7 +299,7 @@ def test_the_json_repeats_the_numbers_and_says_what_it_is(made: Path, page: Page
 
 def test_the_same_run_gives_the_same_bytes_and_few(made: Path, drawn: Path) -> None:
     first = [(made / name).read_bytes() for name in ("report.html", "report.json")]
-    write_report(drawn, made.parent / "frames")
+    write_page(drawn, made.parent / "frames")
     assert [(drawn / name).read_bytes() for name in ("report.html", "report.json")] == first
     assert len(first[0]) < 3_000_000
 
@@ -322,7 +322,7 @@ def test_nulls_become_dashes(drawn: Path) -> None:
         "pairwise_cohen": [],
     }
     write_json(drawn / "agreement.json", agreement)
-    text = write_report(drawn, None).read_text(encoding="utf-8")
+    text = write_page(drawn, None).read_text(encoding="utf-8")
     page = Page(text)
     assert page.row("hyperplastic", 7)[1:] == ["–"] * 6
     assert page.row("Fleiss' kappa", 2)[1] == "–"
@@ -333,7 +333,7 @@ def test_nulls_become_dashes(drawn: Path) -> None:
 
 def test_a_student_without_a_teacher_is_told_alone(run: Path) -> None:
     change(run / "evaluation.json", teacher=None, method={"kind": "none"})
-    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+    page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "No teacher was used." in page.text
     assert page.row("Macro-F1", 3)[2] == "–"
     assert "Loss of the teacher" not in page.text
@@ -343,17 +343,17 @@ def test_a_student_without_a_teacher_is_told_alone(run: Path) -> None:
 def test_histories_and_exclusions_may_be_absent(run: Path) -> None:
     for name in ("student_history.json", "teacher_history.json", "excluded.csv"):
         (run / name).unlink()
-    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+    page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "No training history was recorded." in page.text
     assert "Frames left out, by reason." not in page.text
     (run / "excluded.csv").write_text("frame_id,reason\n")
     (run / "student_history.json").write_text("[]")
-    assert "No training history was recorded." in Page(write_report(run, None).read_text()).text
+    assert "No training history was recorded." in Page(write_page(run, None).read_text()).text
 
 
 def test_unknown_patients_are_told_as_a_limitation(run: Path) -> None:
     change(run / "agreement.json", patients_known=False)
-    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+    page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "Patients are unknown." in page.text
     assert page.row("Patients", 5)[1:] == ["–"] * 4
     assert read_json(run / "report.json")["cohort"]["n_patients"] is None
@@ -362,7 +362,7 @@ def test_unknown_patients_are_told_as_a_limitation(run: Path) -> None:
 def test_a_class_may_have_any_name(tmp_path: Path) -> None:
     names = ("<script>alert(1)</script>", "a\"b'c", "$x_1$", "息肉", "p_x&y")
     run = make_run(tmp_path, classes=names, n=200)
-    text = write_report(run, tmp_path / "frames").read_text(encoding="utf-8")
+    text = write_page(run, tmp_path / "frames").read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.scripts) == 1
     assert text.count("<script") == 1
@@ -373,7 +373,7 @@ def test_a_class_may_have_any_name(tmp_path: Path) -> None:
 def test_a_dozen_classes_fit(tmp_path: Path) -> None:
     classes = tuple(f"a rather long class name {i}" for i in range(12))
     run = make_run(tmp_path, classes=classes, n=500, patients_known=False, teacher=False)
-    page = write_report(run, None)
+    page = write_page(run, None)
     assert len(Page(page.read_text(encoding="utf-8")).images) >= 8
     assert page.stat().st_size < 3_000_000
 
@@ -399,7 +399,7 @@ def test_settings_and_provenance_are_listed_as_given(page: Page) -> None:
 def test_a_missing_file_is_named(run: Path, name: str) -> None:
     (run / name).unlink()
     with pytest.raises(ArtifactError, match=re.escape(name)) as caught:
-        write_report(run, None)
+        write_page(run, None)
     assert "\n" not in str(caught.value)
 
 
@@ -412,7 +412,7 @@ def test_damaged_files_are_named(run: Path) -> None:
         kept = (run / name).read_text(encoding="utf-8")
         (run / name).write_text(text)
         with pytest.raises(ArtifactError, match=re.escape(name)):
-            write_report(run, None)
+            write_page(run, None)
         (run / name).write_text(kept, encoding="utf-8")
 
 
@@ -420,7 +420,7 @@ def test_predictions_of_another_cohort_are_refused(run: Path) -> None:
     text = (run / "predictions.csv").read_text().replace("frame-", "other-")
     (run / "predictions.csv").write_text(text)
     with pytest.raises(ArtifactError, match=r"does not fit examples\.csv"):
-        write_report(run, None)
+        write_page(run, None)
 
 
 def test_the_curriculum_is_described_from_the_config(page: Page) -> None:
@@ -449,7 +449,7 @@ DOUBTS = (
 def test_sound_numbers_are_not_doubted(run: Path) -> None:
     path = run / "examples.csv"
     path.write_text(path.read_text().replace(",train,", ",val,", 50))
-    text = Page(write_report(run, None).read_text(encoding="utf-8")).text
+    text = Page(write_page(run, None).read_text(encoding="utf-8")).text
     assert not [doubt for doubt in DOUBTS if doubt in text]
 
 
@@ -459,7 +459,7 @@ def test_weak_numbers_are_told_as_limitations(run: Path) -> None:
     evaluation["auroc"] |= {"low": 0.5}
     evaluation["per_class"]["serrated"]["auroc"] |= {"low": 0.31}
     write_json(run / "evaluation.json", evaluation)
-    page = Page(write_report(run, None).read_text(encoding="utf-8"))
+    page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "the ECE rose from 0.131 to 0.200." in page.text
     fitted = (run / "examples.csv").read_text().count(",val,")
     assert f"The validation split has {fitted} frames only" in page.text
@@ -477,6 +477,6 @@ def test_without_a_curriculum_no_stage_is_drawn(run: Path, page: Page) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["labels"]["curriculum"] = {"kind": "none"}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    other = Page(write_report(run, None).read_text(encoding="utf-8"))
+    other = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "stage" not in " ".join(image["alt"] for image in other.images)
     assert "No curriculum: all training examples are in use from the first epoch." in other.text

@@ -11,7 +11,7 @@ from run_folder import make_run
 from polypskd.errors import OutputError
 from polypskd.reporting import pdf
 from polypskd.reporting.collecting import BANNER, collect_report
-from polypskd.reporting.html import render_html
+from polypskd.reporting.page import render_html
 from polypskd.reporting.record import read_record
 
 OBSTACLE = pdf.find_obstacle()

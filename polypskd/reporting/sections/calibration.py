@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polypskd.reporting import curves
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record
+from polypskd.reporting.record import Record, get_study
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import calibration, soft_labels
 from polypskd.reporting.tables import tabulate_calibration
@@ -15,7 +15,7 @@ PARTS = (
     Part(
         "calibration",
         "scalings",
-        "Scalings, curves and levels",
+        "Scalings and curves",
         calibration.tell_calibration,
         calibration.tabulate_calibration,
         calibration.draw_calibration,
@@ -45,7 +45,10 @@ def build_calibration(record: Record, frames: Path | None) -> Section:
             "A calibrated student is right on 80% of the frames to which it gives a probability "
             "of 0.8.",
         ),
-        tables=(tabulate_calibration(record.evaluation),),
+        # The study's table holds all of it beside other scalings.
+        tables=()
+        if get_study(record, "calibration")
+        else (tabulate_calibration(record.evaluation),),
         pictures=tuple(one for one in pictures if one),
         parts=build_parts(record, PARTS, "calibration"),
     )

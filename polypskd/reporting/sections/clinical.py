@@ -81,4 +81,4 @@ def build_clinical(record: Record, frames: Path | None) -> Section | None:
         ),
     )
     built = build_parts(record, parts, "clinical")
-    return Section("clinical", "Clinical questions", parts=built)
+    return Section("clinical", "Clinical questions", parts=built, listed=True)

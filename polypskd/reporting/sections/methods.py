@@ -8,9 +8,10 @@ from polypskd.reporting import curves
 from polypskd.reporting.content import Section
 from polypskd.reporting.flow_figure import draw_flow
 from polypskd.reporting.prose import describe_curriculum, describe_methods
-from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.record import Record, get_study, list_classes
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import baseline
+from polypskd.reporting.study.methods import describe_study
 from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
 
 BASELINE = Part(
@@ -23,7 +24,11 @@ def build_methods(record: Record, frames: Path | None) -> Section:
     return Section(
         "methods",
         "Methods",
-        paragraphs=(" ".join(describe_methods(record)),),
+        paragraphs=tuple(
+            " ".join(lines)
+            for lines in (describe_methods(record), describe_study(record.study or {}))
+            if lines
+        ),
         parts=(
             _tell_cohort(record),
             *build_parts(record, (BASELINE,), "baseline"),
@@ -40,7 +45,12 @@ def _tell_cohort(record: Record) -> Section:
     return Section(
         "cohort",
         "Cohort",
-        tables=(splits, *([exclusions] if exclusions.rows else [])),
+        # The baseline counts the same, and more.
+        tables=tuple(
+            table
+            for table in (splits if get_study(record, "baseline") is None else None, exclusions)
+            if table is not None and table.rows
+        ),
         pictures=(draw_flow(record.examples, record.exclusions, excluded, known=known),),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polypskd.reporting import curves, matrices, tables
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record, list_classes
+from polypskd.reporting.record import Record, get_study, list_classes
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import accuracy, annotators, noninferiority
 
@@ -45,15 +45,17 @@ def build_results(record: Record, frames: Path | None) -> Section:
         curves.draw_roc(evaluation, classes),
         curves.draw_precision_recall(evaluation, classes),
     )
-    found = (
-        tables.tabulate_classes(evaluation, classes),
-        tables.tabulate_overall(evaluation),
-        tables.tabulate_sides(evaluation),
-    )
+    found = []
+    if get_study(record, "accuracy") is None:  # which tells the same of each class, and more
+        found.append(tables.tabulate_classes(evaluation, classes))
+    compared = get_study(record, "noninferiority") is not None  # tells the teacher's scores
+    found += [tables.tabulate_overall(evaluation)] if compared else []
+    found.append(tables.tabulate_sides(evaluation, scores=not compared))
     return Section(
         "results",
         "Results",
         tables=tuple(table for table in found if table.rows),
         pictures=tuple(one for one in pictures if one),
         parts=build_parts(record, PARTS, "results"),
+        listed=True,
     )

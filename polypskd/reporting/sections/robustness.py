@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from polypskd.reporting.content import Section
@@ -20,8 +21,6 @@ PART = Part(
 
 
 def build_robustness(record: Record, frames: Path | None) -> Section | None:
-    """Tell the student's results on corrupted frames; None where none were made."""
-    if (record.study or {}).get("robustness", {}).get("not_assessable"):
-        return None
-    built = build_parts(record, (PART,), "robustness")
-    return built[0] if built else None
+    """Tell the student's results on corrupted frames; None without a study."""
+    built = build_parts(record, (PART,), PART.key)
+    return replace(built[0], title=PART.title) if built else None

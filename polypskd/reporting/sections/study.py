@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polypskd.reporting.cells import Table
 from polypskd.reporting.content import Section
@@ -19,7 +19,7 @@ class Part:
 
     Args:
         name: its key in study.json.
-        key: its anchor, and what its tables and figures are named after.
+        key: its anchor.
         title: its heading.
         tell: gives sentences.
         tabulate: gives tables.
@@ -62,25 +62,10 @@ def _find(record: Record, parts: Iterable[Part]) -> Iterator[tuple[Part, Json]]:
 
 
 def _build(part: Part, section: Json) -> Section:
-    tables = [table for table in part.tabulate(section) if table.rows]
     return Section(
         part.key,
         part.title,
         paragraphs=tuple(part.tell(section)),
-        tables=tuple(
-            replace(one, key=_number(part.key, at, "table")) for at, one in enumerate(tables)
-        ),
-        pictures=tuple(
-            replace(one, key=_number(part.key, at, "figure"))
-            for at, one in enumerate(part.draw(section))
-        ),
+        tables=tuple(table for table in part.tabulate(section) if table.rows),
+        pictures=tuple(part.draw(section)),
     )
-
-
-def _number(key: str, at: int, what: str) -> str:
-    """Name the tables or figures of a part: the first by its key, the others by numbers too.
-
-    >>> _number("decisions", 0, "table"), _number("decisions", 1, "table")
-    ('decisions-table', 'decisions-table-2')
-    """
-    return f"{key}-{what}" if at == 0 else f"{key}-{what}-{at + 1}"

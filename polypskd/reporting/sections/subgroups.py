@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from polypskd.reporting import matrices
 from polypskd.reporting.cells import pick
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record, name_levels
+from polypskd.reporting.record import Record, get_study, name_levels
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import subgroups
 from polypskd.reporting.tables import tabulate_levels
@@ -23,17 +24,22 @@ PART = Part(
 
 
 def build_subgroups(record: Record, frames: Path | None) -> Section | None:
-    """Tell the student's results by level; None where the evaluation has no levels."""
-    evaluation = record.evaluation
-    if not evaluation.get("by_level"):
-        return None
-    level = name_levels(record)
+    """Tell the student's results by level and column; None where there are neither."""
+    parts = build_parts(record, (PART,), "subgroups")
+    if record.evaluation.get("by_level"):
+        parts = (_tell_levels(record), *parts)
+    return Section("subgroups", "Subgroups", parts=parts) if parts else None
+
+
+def _tell_levels(record: Record) -> Section:
+    evaluation, level = record.evaluation, name_levels(record)
     teacher = pick(evaluation, "teacher", "by_level")
-    by_level = Section(
+    table = tabulate_levels(evaluation, level)
+    if get_study(record, "subgroups") is not None:  # which shows the levels among its columns
+        table = replace(table, fold=f"Macro-F1, accuracy and ECE for each {level}")
+    return Section(
         "levels",
         f"By {level}",
-        tables=(tabulate_levels(evaluation, level),),
+        tables=(table,),
         pictures=(matrices.draw_levels(evaluation["by_level"], teacher, level),),
     )
-    parts = (by_level, *build_parts(record, (PART,), "subgroups"))
-    return Section("subgroups", "Subgroups", parts=parts)

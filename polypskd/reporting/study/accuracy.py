@@ -7,10 +7,12 @@ from typing import Any
 
 from polypskd.reporting.cells import (
     DASH,
+    Cell,
     Table,
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
 )
 
@@ -29,6 +31,8 @@ NAMES = {
 }
 SHARES = ("sensitivity", "specificity", "ppv", "npv")
 OTHERS = ("f1", "mcc")
+UNITS = ("frames", "lesions", "patients")
+ABREAST = 4  # classes that stand in columns; more stand in rows
 AREAS = {"auroc_delong": "AUROC", "average_precision": "AUPRC (average precision)"}
 INTERVALS = {
     "wilson": "Wilson",
@@ -61,7 +65,7 @@ def tell_accuracy(section: Json) -> list[str]:
     area = format_estimate(frames["risk"]["auroc_delong"])
     told = [
         f"On {format_number(frames['n'])} test frames the student finds {asked} with a sensitivity "
-        f"of {_main(scores, 'sensitivity')} and a specificity of {_main(scores, 'specificity')}; "
+        f"of {_print(scores, 'sensitivity')} and a specificity of {_print(scores, 'specificity')}; "
         f"the area under its ROC curve is {area}.",
     ]
     if not section["patients_known"]:
@@ -90,20 +94,21 @@ def name_positives(section: Json) -> str:
 
 
 def tabulate_accuracy(section: Json) -> list[Table]:
-    """Give the scores of every class, the intervals of the positive ones, units and teacher.
+    """Give the scores of every class and unit; folded: the teacher's, and all intervals.
 
     Args:
         section: `accuracy` of study.json.
     """
     if "not_assessable" in section:
         return []
-    tables = [_tabulate_classes(section), _tabulate_intervals(section), _tabulate_units(section)]
-    return [*tables, _tabulate_teacher(section)] if section["teacher"] else tables
+    tables = [_tabulate_classes(section), _tabulate_units(section)]
+    tables += [_tabulate_teacher(section)] if section["teacher"] else []
+    return [*tables, _tabulate_intervals(section)]
 
 
 def _tabulate_classes(section: Json) -> Table:
     frames, positive = section["frames"], section["positive"]
-    columns = {
+    sides = {
         f"{name} (positive)" if positive == [name] else name: (
             scores,
             {area: frames[area][name] for area in AREAS},
@@ -111,23 +116,31 @@ def _tabulate_classes(section: Json) -> Table:
         for name, scores in frames["classes"].items()
     }
     if len(positive) > 1:
-        columns["All positive classes"] = frames["positive"], frames["risk"]
+        sides["All positive classes"] = frames["positive"], frames["risk"]
+    columns = [
+        [
+            ("Frames", scores["sensitivity"]["trials"]),
+            *((NAMES[key], _main(scores, key)) for key in (*SHARES, *OTHERS)),
+            *((label, areas[area]) for area, label in AREAS.items()),
+        ]
+        for scores, areas in sides.values()
+    ]
+    head: tuple[str, ...] = ("", *sides)
     rows = [
-        ("Frames", *(format_number(one["sensitivity"]["trials"]) for one, _ in columns.values()))
+        (label, *(column[at][1] for column in columns)) for at, (label, _) in enumerate(columns[0])
     ]
-    rows += [
-        (NAMES[name], *(_main(scores, name) for scores, _ in columns.values()))
-        for name in (*SHARES, *OTHERS)
-    ]
-    rows += [
-        (name, *(format_estimate(areas[area]) for _, areas in columns.values()))
-        for area, name in AREAS.items()
-    ]
-    return Table(
+    if len(sides) > ABREAST:
+        head = ("Class", *(label for label, _ in columns[0]))
+        rows = [
+            (name, *(value for _, value in column))
+            for name, column in zip(sides, columns, strict=True)
+        ]
+    return make_table(
+        "accuracy-by-class",
         f"Each class against the rest, {format_number(frames['n'])} test frames, with "
         f"{_tell_main(section)}.",
-        ("", *columns),
-        tuple(rows),
+        head,
+        rows,
     )
 
 
@@ -136,39 +149,62 @@ def _tabulate_intervals(section: Json) -> Table:
     rows = []
     for name, label in NAMES.items():
         found = scores[name]
-        counts = DASH
+        counts = Cell(DASH)
         if "trials" in found:
-            counts = f"{format_number(found['successes'])}/{format_number(found['trials'])}"
-        value = format_number(found["percentile"]["value"])
+            of = (format_number(found[key]) for key in ("successes", "trials"))
+            counts = Cell("/".join(of), f"{found['successes']} of {found['trials']}")
+        value = found["percentile"]["value"]
         bounds = (_bound(found.get(kind), gee=kind == "gee") for kind in INTERVALS)
         rows.append((label, counts, value, *bounds))
-    return Table(
-        f"{name_positives(section)} against the rest: {format_confidence(section['confidence'])} "
+    confidence = format_confidence(section["confidence"])
+    return make_table(
+        "intervals-side-by-side",
+        f"{name_positives(section)} against the rest: {confidence} "
         "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, the "
         "others by patient; GEE weighs patients, so its estimate differs a little.",
         ("", "Frames", "Value", *INTERVALS.values()),
-        tuple(rows),
+        rows,
+        fold=f"Six kinds of {confidence} intervals of each score, side by side",
     )
 
 
 def _tabulate_units(section: Json) -> Table:
-    rows = []
-    for unit in ("frames", "lesions", "patients"):
-        found = section[unit]
-        if reason := found.get("not_assessable"):
-            rows.append((unit.capitalize(), *[DASH] * 6, f"not assessable: {reason}"))
-            continue
-        cells = (_main(found["positive"], name) for name in SHARES)
-        every = format_estimate(found["overall"]["accuracy"]["clustered"])
-        rows.append(
-            (unit.capitalize(), format_number(found["n"]), *cells, every, _tell_rule(found, unit))
-        )
-    return Table(
-        f"Frames, lesions and patients: {name_positives(section)} against the rest, and accuracy "
-        f"over all classes; intervals as above, of units by patient.",
-        ("Unit", "Units", *(NAMES[name] for name in SHARES), "Accuracy, all classes", "Joined by"),
-        tuple(rows),
+    units = {unit: section[unit] for unit in UNITS}
+    known = {unit: found for unit, found in units.items() if "not_assessable" not in found}
+    rows: list[tuple[Any, ...]] = [("Number", *(found["n"] for found in known.values()))]
+    rows += [
+        (NAMES[name], *(_main(found["positive"], name) for found in known.values()))
+        for name in SHARES
+    ]
+    overall = (found["overall"]["accuracy"]["clustered"] for found in known.values())
+    rows.append(("Accuracy, all classes", *overall))
+    told = [
+        f"{unit.capitalize()} are called by {_tell_rule(found['rule'])}"
+        for unit, found in known.items()
+        if "rule" in found
+    ]
+    told += [
+        f"{unit.capitalize()} are not assessable: {found['not_assessable']}"
+        for unit, found in units.items()
+        if unit not in known
+    ]
+    return make_table(
+        "accuracy-by-unit",
+        f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above, of "
+        f"units by patient. {'. '.join(told)}{'.' if told else ''}",
+        ("", *(unit.capitalize() for unit in known)),
+        rows,
     )
+
+
+def _list_words(units: Json) -> str:
+    """Name units in words.
+
+    >>> _list_words({"frames": 1, "lesions": 2, "patients": 3})
+    'Frames beside lesions and patients'
+    """
+    first, *others = units
+    return f"{first.capitalize()} beside {' and '.join(others)}" if others else first.capitalize()
 
 
 def _tabulate_teacher(section: Json) -> Table:
@@ -177,28 +213,30 @@ def _tabulate_teacher(section: Json) -> Table:
         (NAMES[name], *(_main(side["positive"], name) for side in sides))
         for name in (*SHARES, "accuracy", *OTHERS)
     ]
-    rows.append(("AUROC", *(format_estimate(side["risk"]["auroc_delong"]) for side in sides)))
-    rows.append(
-        (
-            "Macro-F1",
-            *(format_estimate(side["overall"]["macro_f1"]["percentile"]) for side in sides),
-        )
-    )
-    return Table(
+    rows.append(("AUROC", *(side["risk"]["auroc_delong"] for side in sides)))
+    rows.append(("Macro-F1", *(side["overall"]["macro_f1"]["percentile"] for side in sides)))
+    return make_table(
+        "accuracy-of-teacher",
         f"Student and teacher on the same frames: {name_positives(section)} against the rest, and "
         "macro-F1 over all classes; intervals as above.",
         ("", "Student", "Teacher"),
-        tuple(rows),
+        rows,
+        fold="Every score of the student beside the teacher's",
     )
 
 
 # --- cells ----------------------------------------------------------------------------------------
 
 
-def _main(scores: Json, name: str) -> str:
-    """Print a score with the interval that stands for it: Wilson's by patient, or percentile."""
+def _main(scores: Json, name: str) -> Json:
+    """Take the interval that stands for a score: Wilson's by patient, or percentile."""
     found = scores[name]
-    return format_estimate(found.get("clustered") or found["percentile"])
+    taken: Json = found.get("clustered") or found["percentile"]
+    return taken
+
+
+def _print(scores: Json, name: str) -> str:
+    return format_estimate(_main(scores, name))
 
 
 def _tell_main(section: Json) -> str:
@@ -209,28 +247,25 @@ def _tell_main(section: Json) -> str:
     )
 
 
-def _bound(interval: Json | None, *, gee: bool) -> str:
+def _bound(interval: Json | None, *, gee: bool) -> Cell:
     low, high = pick(interval, "low"), pick(interval, "high")
     if low is None or high is None:
-        return DASH
+        return Cell(DASH)
     if gee:
-        return format_estimate(interval)
-    return f"{format_number(low)} to {format_number(high)}"
+        return Cell(format_estimate(interval), interval)
+    return Cell(f"{format_number(low)} to {format_number(high)}", interval)
 
 
 def _phrase(name: str) -> str:
     return NAMES[name].split(" (")[0] if name in ("ppv", "npv") else name
 
 
-def _tell_rule(found: Json, unit: str) -> str:
-    if unit == "frames":
-        return DASH
-    rule = found["rule"]
+def _tell_rule(rule: Json) -> str:
     if rule["rule"] == "max_risk" and rule["reference"] == "max_risk":
         worst = "lesion" if rule["of"] == "lesions" else "frame"
-        return f"{worst} of highest risk, in prediction and reference"
-    told = f"prediction: {RULES[rule['rule']]}; reference: "
+        return f"the {worst} of highest risk, in prediction and reference"
+    told = f"the {RULES[rule['rule']]}, their reference by "
     if rule["reference"] == "agree":
         return f"{told}the class of all their frames"
     many = format_number(rule["mixed"])
-    return f"{told}class of highest risk ({many} hold frames of several classes)"
+    return f"{told}the class of highest risk ({many} hold frames of several classes)"

@@ -7,17 +7,19 @@ from typing import Any
 
 from polypskd.reporting.cells import (
     DASH,
+    Cell,
     Table,
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
 )
 from polypskd.reporting.figures import (
     FAINT,
     STUDENT,
     Picture,
-    encode,
+    make_picture,
     new_axes,
     place_legend,
     shorten,
@@ -112,54 +114,60 @@ def tabulate_annotators(section: Json) -> list[Table]:
         return []
     told = f"{format_confidence(section['confidence'])} intervals by patient in brackets"
     head = (
-        *("Sensitivity", "student's", "difference", "Specificity", "student's", "difference"),
+        *("Sensitivity", "Student's sensitivity", "Difference in sensitivity"),
+        *("Specificity", "Student's specificity", "Difference in specificity"),
         "Kappa with the others",
     )
-    groups = tuple(
+    groups = [
         (
             shorten("All annotators" if name == EVERYONE else name),
-            format_number(len(group["annotators"])),
+            len(group["annotators"]),
             *_list_scores(group),
         )
         for name, group in section["groups"].items()
-    )
-    people = tuple(
+    ]
+    people = [
         (
             one["name"].capitalize(),
-            shorten(one["group"] or DASH),
-            format_number(one["n_judged"]),
+            shorten(one["group"]) if one["group"] else None,
+            one["n_judged"],
             *_list_scores(one),
         )
         for one in section["annotators"]
-    )
+    ]
     return [
-        Table(
+        make_table(
+            "annotator-groups",
             f"Mean over the annotators of each group, and the student's; {told}.",
             ("Group", "Annotators", *head),
             groups,
         ),
-        Table(
+        make_table(
+            "each-annotator",
             f"Each annotator before the others' consensus, and the student on the same frames; "
             f"{told}.",
             ("Annotator", "Group", "Frames", *head),
             people,
+            sortable=True,
+            fold=f"Each of {len(people)} annotators, and the student on the same frames",
         ),
     ]
 
 
-def _list_scores(one: Json) -> tuple[str, ...]:
+def _list_scores(one: Json) -> tuple[Any, ...]:
     return (
         *(
-            format_estimate(pick(one, who, name)) if who != "difference" else _tell_gap(one, name)
+            _tell_gap(one, name) if who == "difference" else pick(one, who, name)
             for name in ("sensitivity", "specificity")
             for who in ("own", "student", "difference")
         ),
-        format_estimate(one["kappa"]),
+        one["kappa"],
     )
 
 
-def _tell_gap(one: Json, name: str) -> str:
-    return _signed(pick(one, "difference", name))
+def _tell_gap(one: Json, name: str) -> Cell:
+    gap = pick(one, "difference", name)
+    return Cell(_signed(gap), gap)
 
 
 def draw_annotators(section: Json) -> list[Picture]:
@@ -207,8 +215,9 @@ def draw_annotators(section: Json) -> list[Picture]:
     )
     place_legend(figure, axes)
     return [
-        Picture(
-            encode(figure),
+        make_picture(
+            "roc-and-annotators",
+            figure,
             f"ROC curve of the student, area {format_estimate(roc['auroc'])}, and each annotator's "
             f"point (sensitivity, specificity): {'; '.join(listed)}.",
             "A point above the curve is an annotator whom the student reaches at no threshold. "

@@ -13,6 +13,7 @@ from polypskd.reporting.cells import (
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
     point,
 )
@@ -20,7 +21,7 @@ from polypskd.reporting.figures import (
     FAINT,
     STUDENT,
     Picture,
-    encode,
+    make_picture,
     new_axes,
     place_legend,
     shorten,
@@ -109,9 +110,6 @@ def _judge_slope(slope: Json) -> str:
     return "Risks are not shown to be too extreme or too cautious"
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
 def tabulate_calibration(section: Json) -> list[Table]:
     """Give all scalings side by side, each class before and after, and each difficulty level.
 
@@ -125,23 +123,21 @@ def tabulate_calibration(section: Json) -> list[Table]:
 
 def _tabulate_scalings(section: Json) -> Table:
     scalings = {kind: one for kind, one in section["scalings"].items() if "nll" in one}
-    rows = [
-        (label, *(format_estimate(pick(one, *keys)) for one in scalings.values()))
-        for keys, label in ROWS
-    ]
+    rows = [(label, *(pick(one, *keys) for one in scalings.values())) for keys, label in ROWS]
     missing = {
         f"{SCALINGS[kind].lower()} scaling: {one['not_assessable']}"
         for kind, one in section["scalings"].items()
         if "not_assessable" in one
     }
     lacks = f" Not fitted: {'; '.join(sorted(missing))}." if missing else ""
-    return Table(
+    return make_table(
+        "calibration-by-scaling",
         f"Calibration on {format_number(section['n_frames'])} test frames, as it is and after "
         f"scalings fitted on {format_number(section['n_validation'])} validation frames; "
         f"{format_confidence(section['confidence'])} intervals by patient, {section['bins']} bins. "
         f"Risk is the probability of {_name_risk(section)}.{lacks}",
         ("", *(SCALINGS[kind] for kind in scalings)),
-        tuple(rows),
+        rows,
     )
 
 
@@ -150,7 +146,7 @@ def _tabulate_classes(section: Json) -> Table:
     rows = []
     for name in _list_classes(section):
         rows += [
-            (f"{name}: {label}", *(format_estimate(pick(one, *keys)) for one in sides.values()))
+            (f"{name}: {label}", *(pick(one, *keys) for one in sides.values()))
             for label, keys in (
                 ("ECE", ("errors", "per_class", name, "ece")),
                 ("Brier", ("brier", "per_class", name, "brier")),
@@ -159,22 +155,21 @@ def _tabulate_classes(section: Json) -> Table:
         ]
     if len(section["positive"]) > 1:
         rows += [
-            (
-                f"Risk: {label}",
-                *(format_estimate(pick(one, "risk_curve", key)) for one in sides.values()),
-            )
+            (f"Risk: {label}", *(pick(one, "risk_curve", key) for one in sides.values()))
             for key, label in CURVE_ROWS.items()
         ]
     rows += [
-        (label, *(format_estimate(pick(one, "smooth_error", key)) for one in sides.values()))
+        (label, *(pick(one, "smooth_error", key) for one in sides.values()))
         for key, label in (("top_label", "Smooth ECE, top label"), ("risk", "Smooth ECE, risk"))
     ]
-    return Table(
+    return make_table(
+        "calibration-by-class",
         "Calibration of each class's probability: ICI, E50 and E90 are the mean, the median and "
         "the 90th percentile of the distance between predicted and observed risk by the smooth "
         "curve.",
         ("", *sides),
-        tuple(rows),
+        rows,
+        fold="Calibration of each class: ECE, Brier score, distance from the smooth curve",
     )
 
 
@@ -182,17 +177,18 @@ def _tabulate_levels(section: Json) -> Table:
     sides = _list_sides(section)
     kinds = [BEFORE, AFTER][: len(sides)]
     scores = {"ece": "ECE", "brier": "Brier", "slope": "Slope"}
-    rows = tuple(
+    rows = [
         (
             name,
-            format_number(level["n_frames"]),
-            format_number(level["n_patients"]),
-            *(format_estimate(pick(level, kind, key)) for key in scores for kind in kinds),
+            level["n_frames"],
+            level["n_patients"],
+            *(pick(level, kind, key) for key in scores for kind in kinds),
         )
         for name, level in section["levels"].items()
-    )
+    ]
     when = {BEFORE: "as it is", AFTER: "after"}
-    return Table(
+    return make_table(
+        "calibration-by-level",
         "Calibration by difficulty level, as it is and after temperature scaling. Levels of fewer "
         f"than {format_number(section['least_frames'])} frames or "
         f"{format_number(section['least_patients'])} patients have no numbers.",
@@ -201,6 +197,7 @@ def _tabulate_levels(section: Json) -> Table:
             *(f"{label}, {when[kind]}" for label in scores.values() for kind in kinds),
         ),
         rows,
+        fold="Calibration by difficulty level",
     )
 
 
@@ -223,9 +220,6 @@ def _name_risk(section: Json) -> str:
     return " or ".join(section["positive"]) or DASH
 
 
-# --- figures --------------------------------------------------------------------------------------
-
-
 def draw_calibration(section: Json) -> list[Picture]:
     """Draw the smooth curve of each class with its band, bins beside it; of two classes one.
 
@@ -238,11 +232,14 @@ def draw_calibration(section: Json) -> list[Picture]:
     curves = {name: [one["curves"][name] for one in sides] for name in _list_classes(section)}
     if len(section["positive"]) > 1 and sides[0]["risk_curve"]:
         curves[_name_risk(section)] = [one["risk_curve"] for one in sides]
-    pictures = (_draw_curve(name, each) for name, each in curves.items())
+    pictures = (
+        _draw_curve(f"calibration-curve-{at}", name, each)
+        for at, (name, each) in enumerate(curves.items(), 1)
+    )
     return [picture for picture in pictures if picture is not None]
 
 
-def _draw_curve(name: str, curves: list[Json]) -> Picture | None:
+def _draw_curve(key: str, name: str, curves: list[Json]) -> Picture | None:
     """Draw the last curve with its band and bins, and the one before it without."""
     last = curves[-1]
     drawn = [_read(curve, "observed") for curve in curves]
@@ -286,8 +283,9 @@ def _draw_curve(name: str, curves: list[Json]) -> Picture | None:
         f"{format_number(a, 2)} {format_number(b, 2)}"
         for a, b in zip(bins["predicted"], bins["observed"], strict=True)
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        key,
+        figure,
         f"Smooth calibration curve of {name}, {last['n_events']:,} of {last['n_frames']:,} frames. "
         f"Mean distance from the diagonal (ICI): {ici}. Predicted and observed in bins: {listed}.",
         f"{name}: below the gray diagonal the probability is too high, above it too low; the band "

@@ -1,36 +1,11 @@
-"""Heat maps of the worst errors in the report: read as data URIs, told in words."""
+"""Heat maps of the worst errors in the report, told in words."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 Json = Mapping[str, Any]
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-def read_cams(section: Json, folder: Path) -> dict[int, str]:
-    """Read the heat maps that study.json tells of; those that are gone are left out.
-
-    A map covers the square that the network sees: the frame in its middle, bars at both sides.
-
-    Args:
-        section: `cams` of study.json.
-        folder: of the run.
-
-    Returns:
-        Row of examples.csv, the header being row 1, → PNG as a data URI.
-    """
-    found = {}
-    for row in section.get("rows", ()):
-        path = folder / "cams" / f"{int(row)}.png"
-        content = path.read_bytes() if path.is_file() else b""
-        if content.startswith(SIGNATURE):
-            found[int(row)] = "data:image/png;base64," + base64.b64encode(content).decode()
-    return found
 
 
 def tell_cams(section: Json) -> list[str]:

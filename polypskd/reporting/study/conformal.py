@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number
-from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, new_axes, shorten, tint
-from polypskd.reporting.study.polyps import format_count, tell_interval
+from polypskd.reporting.cells import Cell, Table, format_estimate, make_table
+from polypskd.reporting.figures import (
+    FAINT,
+    STUDENT,
+    Picture,
+    make_picture,
+    new_axes,
+    shorten,
+    tint,
+)
+from polypskd.reporting.study.polyps import count_share, tell_interval
 
 Json = Mapping[str, Any]
 
@@ -56,27 +64,30 @@ def tabulate_conformal(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     aim, unit = f"{1 - section['alpha']:.0%}", section["unit"]
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             name,
-            format_number(one["fitted_on"]),
-            "none: in every set" if one["quantile"] is None else format_number(one["quantile"]),
-            format_count(one),
+            one["fitted_on"],
+            Cell("none: in every set") if one["quantile"] is None else one["quantile"],
+            count_share(one),
         )
         for name, one in section["per_class"].items()
     ]
     fitted = sum(one["fitted_on"] for one in section["per_class"].values())
-    rows.append(("All", format_number(fitted), "", format_count(section["coverage"])))
-    coverage = Table(
+    rows.append(("All", fitted, Cell(""), count_share(section["coverage"])))
+    coverage = make_table(
+        "conformal-coverage",
         f"Conformal sets that aim to hold the reference class in {aim} of each class, with "
         f"quantiles of 1 − probability taken on validation; {tell_interval(section)}.",
         ("Class", f"{unit.capitalize()} on validation", "Quantile", "Coverage"),
-        tuple(rows),
+        rows,
     )
-    sizes = Table(
+    sizes = make_table(
+        "conformal-sizes",
         f"How many classes a set holds; {tell_interval(section)}.",
         ("Classes in the set", f"Share of {unit}"),
-        tuple((size, format_count(share)) for size, share in section["sizes"].items()),
+        [(size, count_share(share)) for size, share in section["sizes"].items()],
+        fold="How many classes a set holds",
     )
     return [coverage, sizes]
 
@@ -112,8 +123,9 @@ def _draw_coverage(section: Json) -> Picture:
     axes.set_xlim(max(0.0, int(10 * lowest) / 10) - 0.01, 1.01)
     listed = "; ".join(f"{name} {format_estimate(one)}" for name, one in classes.items())
     star = " *: too few on validation, in every set." if section["too_few"] else ""
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "conformal-coverage",
+        figure,
         f"Coverage of the conformal sets by class, {aim:.0%} aimed at: {listed}.",
         f"How often a set holds the reference class; the gray line is the {aim:.0%} aimed "
         f"at.{star}",
@@ -137,8 +149,9 @@ def _draw_sizes(section: Json) -> Picture:
         ylim=(0, 1.08),
     )
     listed = "; ".join(f"{size}: {format_estimate(share)}" for size, share in sizes.items())
-    return Picture(
-        encode(figure),
+    return make_picture(
+        "conformal-sizes",
+        figure,
         f"Share of {section['unit']} by number of classes in the conformal set. {listed}.",
         "A set of one class decides (darker); of several leaves the choice open; of none fits no "
         "class.",

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number
-from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, new_axes, place_legend
+from polypskd.reporting.cells import Cell, Table, format_number, make_table
+from polypskd.reporting.figures import (
+    FAINT,
+    STUDENT,
+    Picture,
+    make_picture,
+    new_axes,
+    place_legend,
+)
 from polypskd.reporting.study.bands import fill_band
 from polypskd.reporting.study.polyps import tell_interval
 
@@ -48,19 +55,20 @@ def tabulate_decisions(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    rows = tuple(
+    rows = [
         (
-            format_number(float(row["threshold"]), 2),
-            *(format_estimate(row[key]) for key in ("model", "everyone", "gain")),
+            Cell(format_number(float(row["threshold"]), 2), row["threshold"]),
+            *(row[key] for key in ("model", "everyone", "gain")),
         )
         for row in section["curve"][STEP - 1 :: STEP]
-    )
+    ]
     caption = (
         f"Net benefit, in true positives per polyp; prevalence {section['prevalence']:.0%}; "
         f"{tell_interval(section)}, pointwise. Acting on none has a net benefit of 0."
     )
     head = ("Threshold", "Student", "Acting on all", "Gain over the better of all and none")
-    return [Table(caption, head, rows)]
+    fold = "Net benefit at every tenth threshold"
+    return [make_table("net-benefit", caption, head, rows, fold=fold)]
 
 
 def draw_decisions(section: Json) -> list[Picture]:
@@ -94,8 +102,9 @@ def draw_decisions(section: Json) -> list[Picture]:
         for row in curve[STEP - 1 :: STEP]
     )
     return [
-        Picture(
-            encode(figure),
+        make_picture(
+            "decision-curve",
+            figure,
             f"Decision curve: net benefit of the student against the better of all and none, "
             f"{listed}.",
             "Net benefit of acting where the student's calibrated risk reaches the threshold; the "

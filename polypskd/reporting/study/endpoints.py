@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Table, format_number
-from polypskd.reporting.study.polyps import format_count, tell_interval, tell_polyps, tell_rule
+from polypskd.reporting.cells import DASH, Table, make_table
+from polypskd.reporting.study.polyps import (
+    count_share,
+    tell_interval,
+    tell_polyps,
+    tell_rule,
+)
 
 Json = Mapping[str, Any]
 
@@ -68,7 +73,7 @@ def name_guideline(one: Json) -> str:
 
 
 def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]:
-    """Say what is met, what is not, what cannot be assessed, and by which rule of confidence.
+    """Say what was judged, and by which rule of confidence; the table holds the verdicts.
 
     Args:
         section: `endpoints` of study.json.
@@ -80,43 +85,13 @@ def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]
     if reason := section.get("not_assessable"):
         return [f"Endpoints are not assessable: {reason}."]
     found = list_endpoints(section, surveillance)
-    told = [tell_polyps(section), _tell_verdicts(found), tell_rule(section)]
+    told = [tell_polyps(section), tell_rule(section)]
     if any(not one["checked"] for each in found for one in each["reached"]):
         told.append(
             "Thresholds marked unchecked were not read in the society's own paper: check them, or "
             "set your own in study.thresholds, before publishing."
         )
     return told
-
-
-def _tell_verdicts(found: Sequence[Json]) -> str:
-    starts = {
-        "met": "Met by value",
-        "not met": "Not met by value",
-        NOT_ASSESSABLE: "Not assessable",
-    }
-    sentences = []
-    for verdict, start in starts.items():
-        these = [one for one in found if one["by_value"] == verdict]
-        named = _group(these) if verdict == NOT_ASSESSABLE else [_tell_one(one) for one in these]
-        if named:
-            sentences.append(f"{start}: {'; '.join(named)}.")
-    return " ".join(sentences)
-
-
-def _group(found: Sequence[Json]) -> list[str]:
-    """Name together the endpoints that one reason holds for."""
-    by_reason: dict[str, list[str]] = {}
-    for one in found:
-        by_reason.setdefault(one["reason"], []).append(one["title"])
-    return [f"{', '.join(titles)} ({reason})" for reason, titles in by_reason.items()]
-
-
-def _tell_one(one: Json) -> str:
-    if one["by_value"] == "met":
-        also = "and" if one["by_lower_bound"] == "met" else "but not"
-        return f"{one['title']} ({also} by the lower bound)"
-    return str(one["title"])
 
 
 def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[Table]:
@@ -129,30 +104,33 @@ def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[
     if "not_assessable" in section:
         return []
     found = list_endpoints(section, surveillance)
-    head = ["Endpoint", "Required", "Measured", "By value", "By lower bound", "Remark"]
+    head = ["Endpoint", "By value", "By lower bound", "Required", "Measured", "Remark"]
     rows = [row for one in found for row in _list_thresholds(one)]
     if not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
-    endpoints = Table(
+    endpoints = make_table(
+        "endpoint-thresholds",
         f"Endpoints of the societies; {tell_interval(section)}. An endpoint is met if all of its "
         "thresholds are; by lower bound: the lower of the bounds by patient and of Wilson.",
-        tuple(head),
-        tuple(rows),
+        head,
+        rows,
+        layout="words",
     )
     return [endpoints, *_tabulate_sources(found), *_tabulate_known(section)]
 
 
-def _list_thresholds(one: Json) -> list[tuple[str, ...]]:
+def _list_thresholds(one: Json) -> list[tuple[Any, ...]]:
     """Give a row a threshold; the verdict is that of the endpoint, on each of its rows."""
-    verdict = (one["by_value"], one["by_lower_bound"], one["reason"])
+    verdict, reason = (one["by_value"], one["by_lower_bound"]), one["reason"] or None
     if not one["reached"]:
-        return [(one["title"], DASH, DASH, *verdict)]
+        return [(one["title"], *verdict, DASH, DASH, reason)]
     return [
         (
             f"{one['title']}: {MEASURES[reached['measure']]}",
-            f"≥ {reached['least']:g}{'' if reached['checked'] else ' (unchecked)'}",
-            format_count(reached),
             *verdict,
+            f"≥ {reached['least']:g}{'' if reached['checked'] else ' (unchecked)'}",
+            count_share(reached),
+            reason,
         )
         for reached in one["reached"]
     ]
@@ -165,25 +143,38 @@ def _tabulate_sources(found: Sequence[Json]) -> list[Table]:
             NAMES[one["name"]],
             f"{MEASURES[reached['measure']]} ≥ {reached['least']:g}",
             reached["source"],
-            format_number(bool(reached["checked"])),
+            "yes" if reached["checked"] else "no",
         ): None
         for one in found
         for reached in one["reached"]
     }
     head = ("Endpoint", "Threshold", "Source", "Checked")
-    return [Table("Who asks for the thresholds.", head, tuple(rows))] if rows else []
+    caption = "Who asks for the thresholds, and whether the figure was read there."
+    fold = "Who asks for the thresholds"
+    look = {"layout": "words", "fold": fold}
+    return [make_table("threshold-sources", caption, head, rows, **look)] if rows else []
 
 
 def _tabulate_known(section: Json) -> list[Table]:
     """Count the polyps by size band and segment, unknown ones too."""
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, int]] = []
     for what, key, groups in (("Size", "sizes", "bands"), ("Segment", "segments", "segments")):
         known = section[key]
         if groups not in known:
             continue
-        rows += [(what, name, format_number(count)) for name, count in known[groups].items()]
-        rows.append((what, "unknown", format_number(known["unknown"])))
+        rows += [(what, name, count) for name, count in known[groups].items()]
+        rows.append((what, "unknown", known["unknown"]))
     if not rows:
         return []
     caption = f"The {section['unit']} by size and segment (diminutive: up to 5 mm, small: < 10 mm)."
-    return [Table(caption, ("Column", "Value", section["unit"].capitalize()), tuple(rows))]
+    unit = section["unit"].capitalize()
+    return [
+        make_table(
+            "sizes-and-segments",
+            caption,
+            ("Column", "Value", unit),
+            rows,
+            layout="pairs",
+            fold=f"{unit} by size and segment",
+        )
+    ]

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from polypskd.reporting.cells import (
+    Cell,
     Table,
     format_confidence,
     format_estimate,
-    format_number,
+    make_table,
     pick,
 )
-from polypskd.reporting.figures import INK, STUDENT, Picture, encode, new_axes, tint
+from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, new_axes, tint
 
 Json = Mapping[str, Any]
 
@@ -76,20 +77,19 @@ def tabulate_noninferiority(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    rows = tuple(
+    rows = [
         (
             NAMES[name],
-            format_estimate(one["new"]),
-            format_estimate(one["old"]),
-            format_estimate(one["difference"]),
-            format_number(one.get("p")),
+            *(one[side] for side in ("new", "old", "difference")),
+            _print_p(one.get("p")),
             one["conclusion"],
         )
         for name, one in _list_rows(section).items()
-    )
+    ]
     confidence = format_confidence(section["auroc"]["confidence"])
     return [
-        Table(
+        make_table(
+            "student-less-teacher",
             f"Student less teacher on the same test frames, margin {section['margin']:g}; "
             f"{confidence} intervals by patient in brackets (AUROC: DeLong's, before temperature "
             "scaling); p: one-sided, of a loss of the margin or more.",
@@ -97,6 +97,10 @@ def tabulate_noninferiority(section: Json) -> list[Table]:
             rows,
         )
     ]
+
+
+def _print_p(p: float | None) -> Any:
+    return Cell("< 0.001", p) if p is not None and p < 0.001 else p
 
 
 def draw_noninferiority(section: Json) -> list[Picture]:
@@ -138,8 +142,9 @@ def draw_noninferiority(section: Json) -> list[Picture]:
         for name, one in rows.items()
     )
     return [
-        Picture(
-            encode(figure),
+        make_picture(
+            "student-less-teacher",
+            figure,
             f"Student less teacher, margin {margin:g}: {listed}.",
             "An interval that lies right of the dashed margin shows non-inferiority, one right of "
             "0 superiority; one that reaches into the gray leaves it open.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number
+from polypskd.reporting.cells import Table, format_estimate, format_number, make_table
 from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
@@ -55,9 +55,9 @@ def tabulate_operating_points(section: Json) -> list[Table]:
         rows.append(
             (
                 f"{chosen['target']} ≥ {chosen['least']:g}",
-                format_number(chosen["threshold"]),
+                chosen["threshold"],
                 there,
-                *(format_estimate(point["applied"][key]) for key in SHARES),
+                *(point["applied"][key] for key in SHARES),
             )
         )
     caption = (
@@ -65,4 +65,5 @@ def tabulate_operating_points(section: Json) -> list[Table]:
         f"predictive values at this sample's prevalence; {tell_interval(section)}."
     )
     head = ("Target", "Threshold", "Sensitivity / specificity on validation")
-    return [Table(caption, (*head, "Sensitivity", "Specificity", "PPV", "NPV"), tuple(rows))]
+    more = ("Sensitivity", "Specificity", "PPV", "NPV")
+    return [make_table("operating-points-on-test", caption, (*head, *more), rows)]

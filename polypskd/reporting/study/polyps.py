@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import format_confidence, format_estimate, format_number, pick
+from polypskd.reporting.cells import Cell, format_confidence, format_estimate, format_number, pick
 
 Json = Mapping[str, Any]
 
@@ -75,11 +75,16 @@ def tell_interval(section: Json) -> str:
     return f"{format_confidence(section.get('confidence'))} intervals by patient in brackets"
 
 
-def format_count(share: Json) -> str:
+def count_share(share: Json) -> Cell:
     """Print a share with its counts.
 
-    >>> format_count({"value": 0.9, "low": 0.6, "high": 1.0, "successes": 9, "trials": 10})
+    Args:
+        share: with value, low, high, successes and trials.
+
+    >>> count_share({"value": 0.9, "low": 0.6, "high": 1.0, "successes": 9, "trials": 10}).text
     '0.900 (0.600 to 1.000), 9/10'
     """
+    if not pick(share, "trials"):
+        return Cell(format_estimate(None))
     counts = f"{format_number(share['successes'])}/{format_number(share['trials'])}"
-    return f"{format_estimate(share)}, {counts}" if pick(share, "trials") else format_estimate(None)
+    return Cell(f"{format_estimate(share)}, {counts}", share)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Table, format_estimate, format_number
-from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, encode, new_axes, tint
+from polypskd.reporting.cells import DASH, Cell, Table, format_estimate, format_number, make_table
+from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_picture, new_axes, tint
 from polypskd.reporting.study.bands import fill_band
 from polypskd.reporting.study.polyps import tell_interval, tell_rule
 
@@ -41,9 +41,14 @@ def tell_predictive_values(section: Json) -> list[str]:
 
 
 def _best(row: Json, name: str) -> str:
-    """Print a value with its interval by patient, or the logit one where there is none."""
-    by_patient = row[f"{name}_by_patient"]
-    return format_estimate(row[name] if by_patient["low"] is None else by_patient)
+    return format_estimate(_pick_best(row, name))
+
+
+def _pick_best(row: Json, name: str) -> Json:
+    """Take a value with its interval by patient, or the logit one where there is none."""
+    by_patient: Json = row[f"{name}_by_patient"]
+    logit: Json = row[name]
+    return logit if by_patient["low"] is None else by_patient
 
 
 def tabulate_predictive_values(section: Json) -> list[Table]:
@@ -59,24 +64,30 @@ def tabulate_predictive_values(section: Json) -> list[Table]:
         part = section[name]
         if part is None or not part["stated"]:
             continue
-        rows = [
+        rows: list[tuple[Any, ...]] = [
             (
                 f"{row['prevalence']:.0%}",
-                *(cell for key in ("ppv", "npv") for cell in (_best(row, key), _bounds(row[key]))),
+                *(
+                    cell
+                    for key in ("ppv", "npv")
+                    for cell in (_pick_best(row, key), _bounds(row[key]))
+                ),
             )
             for row in part["stated"]
         ]
-        own = [format_estimate(part["table"][key]) for key in ("ppv", "npv")]
+        own = [part["table"][key] for key in ("ppv", "npv")]
         rows.append((_tell_here(part["table"]), own[0], DASH, own[1], DASH))
         shares = "; ".join(
             f"{key} {format_estimate(part['table'][key])}" for key in ("sensitivity", "specificity")
         )
         made.append(
-            Table(
+            make_table(
+                f"predictive-values-{name.replace('_', '-')}",
                 f"Predictive values at stated prevalences, {words} ({shares}), which count as "
                 f"known; {tell_interval(section)}.",
-                ("Prevalence", "PPV", "logit interval", "NPV", "logit interval"),
-                tuple(rows),
+                ("Prevalence", "PPV", "PPV, logit interval", "NPV", "NPV, logit interval"),
+                rows,
+                fold="" if name == "all" else f"The same for {words}",
             )
         )
     return made
@@ -88,10 +99,11 @@ def _tell_here(table: Json) -> str:
     return f"here ({(table['tp'] + table['fn']) / total:.0%})" if total else "here"
 
 
-def _bounds(interval: Json) -> str:
+def _bounds(interval: Json) -> Cell:
     if interval["low"] is None:
-        return DASH
-    return f"{format_number(interval['low'])} to {format_number(interval['high'])}"
+        return Cell(DASH)
+    text = f"{format_number(interval['low'])} to {format_number(interval['high'])}"
+    return Cell(text, interval)
 
 
 def draw_predictive_values(section: Json) -> list[Picture]:
@@ -148,8 +160,9 @@ def _draw(section: Json, name: str, words: str) -> Picture | None:
         f"at {row['prevalence']:.0%} PPV {_best(row, 'ppv')}, NPV {_best(row, 'npv')}"
         for row in stated
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"predictive-values-{name.replace('_', '-')}",
+        figure,
         f"PPV and NPV against prevalence, {words}: {listed or 'no prevalence is stated'}.",
         f"Predictive values of {words} were polyps rarer or more common than here (dotted line), "
         "by Bayes' rule; marks: the stated prevalences; bands: intervals by patient.",

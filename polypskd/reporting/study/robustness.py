@@ -11,13 +11,15 @@ from matplotlib.figure import Figure
 
 from polypskd.reporting.cells import (
     DASH,
+    Cell,
     Table,
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
 )
-from polypskd.reporting.figures import FAINT, STUDENT, Picture, encode, tint
+from polypskd.reporting.figures import FAINT, STUDENT, Picture, make_picture, tint
 
 Json = Mapping[str, Any]
 
@@ -82,26 +84,28 @@ def tabulate_robustness(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    clean = [format_estimate(section["clean"][name]) for name in NAMES]
-    rows: list[tuple[str, ...]] = [("Frames as they are", DASH, DASH, *clean)]
+    clean = [section["clean"][name] for name in NAMES]
+    rows: list[tuple[Any, ...]] = [("Frames as they are", DASH, DASH, *clean)]
     for kind, found in section["kinds"].items():
         for place, one in enumerate(found["strengths"]):
             changes = (pick(one, "metrics", name, "change") for name in NAMES)
             rows.append(
                 (
                     kind.capitalize() + ("" if place else f" ({found['means']})"),
-                    format_number(one["strength"]),
-                    f"{one['number']:g}".replace("-", "−"),
-                    *(_signed(change) for change in changes),
+                    one["strength"],
+                    Cell(f"{one['number']:g}".replace("-", "−"), one["number"]),
+                    *(Cell(_signed(change), change) for change in changes),
                 )
             )
     confidence = format_confidence(section["confidence"])
     return [
-        Table(
+        make_table(
+            "corruptions",
             f"Change against the same {_name_size(section)} as they are (first row: values); "
             f"{confidence} intervals by patient in brackets.",
             ("Corruption", "Strength", "Number", *NAMES.values()),
-            tuple(rows),
+            rows,
+            fold="Every corruption and strength, with the change of four measures",
         )
     ]
 
@@ -142,8 +146,9 @@ def draw_robustness(section: Json) -> list[Picture]:
         for one in found["strengths"]
     )
     return [
-        Picture(
-            encode(figure),
+        make_picture(
+            "corruptions",
+            figure,
             f"Change of sensitivity and specificity by corruption and strength. {listed}.",
             "Change against the same frames uncorrupted, with intervals; below the gray line is a "
             "loss. A loss of one with a gain of the other is a shift of all calls to one side. "

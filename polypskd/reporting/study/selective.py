@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number, pick
-from polypskd.reporting.figures import STUDENT, Picture, encode, new_axes, place_legend, tint
+from polypskd.reporting.cells import Table, format_estimate, format_number, make_table, pick
+from polypskd.reporting.figures import (
+    STUDENT,
+    Picture,
+    make_picture,
+    new_axes,
+    place_legend,
+    tint,
+)
 from polypskd.reporting.study.bands import plot_bounds
 from polypskd.reporting.study.polyps import tell_interval
 
@@ -72,19 +79,21 @@ def tabulate_selective(section: Json) -> list[Table]:
         return []
     head = ("Coverage aimed at", "Cut-off of confidence", "Coverage", *MEASURES.values())
     return [
-        Table(
+        make_table(
+            f"calls-{way.replace('_', '-')}",
             f"Calls kept by confidence, the distance of the risk from {section['cutoff']:g}, with "
             f"{words}; {tell_interval(section)}.",
             head,
-            tuple(
+            [
                 (
                     f"{point['wanted']:.0%}",
-                    format_number(point["cutoff"]),
-                    format_estimate(point["coverage"]),
-                    *(format_estimate(point[way][key]) for key in MEASURES),
+                    point["cutoff"],
+                    point["coverage"],
+                    *(point[way][key] for key in MEASURES),
                 )
                 for point in section["points"]
-            ),
+            ],
+            fold=f"Each coverage, {words}",
         )
         for way, words in WAYS.items()
     ]
@@ -135,8 +144,9 @@ def _draw(section: Json, key: str, name: str) -> Picture | None:
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     place_legend(figure, axes)
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"selective-{key}",
+        figure,
         f"{name} against coverage. {'. '.join(listed)}.",
         f"{name} when only the surest calls are kept; the cut-offs are fixed on validation. Sent "
         "to histology, an unsure polyp counts as called positive: never missed, never spared.",

@@ -10,10 +10,18 @@ from polypskd.reporting.cells import (
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
     point,
 )
-from polypskd.reporting.figures import STUDENT, Picture, encode, name_ticks, new_axes, place_legend
+from polypskd.reporting.figures import (
+    STUDENT,
+    Picture,
+    make_picture,
+    name_ticks,
+    new_axes,
+    place_legend,
+)
 from polypskd.reporting.study.bands import plot_bounds
 
 Json = Mapping[str, Any]
@@ -73,11 +81,9 @@ def tabulate_soft_labels(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     sides = [when for when in WHEN if when in section]
-    rows = tuple(
-        (label, *(format_estimate(section[when][key]) for when in sides))
-        for key, label in ROWS.items()
-    )
-    scores = Table(
+    rows = [(label, *(section[when][key] for when in sides)) for key, label in ROWS.items()]
+    scores = make_table(
+        "distance-from-votes",
         f"The student against the shares of votes, {format_number(section['before']['n_frames'])} "
         f"frames of at least two votes; {format_confidence(section['confidence'])} intervals by "
         f"patient. Less is better; cross-entropy is at least {format_number(section['entropy'])}, "
@@ -90,17 +96,18 @@ def tabulate_soft_labels(section: Json) -> list[Table]:
 
 
 def _tabulate_levels(section: Json, sides: list[str]) -> Table:
-    rows = tuple(
+    rows = [
         (
             name,
-            format_number(level["n_frames"]),
-            format_number(level["n_patients"]),
-            *(format_estimate(pick(level, when, key)) for key in LEVEL_ROWS for when in sides),
+            level["n_frames"],
+            level["n_patients"],
+            *(pick(level, when, key) for key in LEVEL_ROWS for when in sides),
         )
         for name, level in section["levels"].items()
-    )
+    ]
     when = {"before": "as it is", "after": "after"}
-    return Table(
+    return make_table(
+        "distance-from-votes-by-level",
         "The student against the shares of votes by difficulty level, as it is and after "
         f"temperature scaling. Levels of fewer than {format_number(section['least_frames'])} "
         f"frames or {format_number(section['least_patients'])} patients have no numbers.",
@@ -109,6 +116,7 @@ def _tabulate_levels(section: Json, sides: list[str]) -> Table:
             *(f"{label}, {when[side]}" for label in LEVEL_ROWS.values() for side in sides),
         ),
         rows,
+        fold="Distance from the votes by difficulty level",
     )
 
 
@@ -145,8 +153,9 @@ def draw_soft_labels(section: Json) -> list[Picture]:
     axes.margins(x=0.15)
     place_legend(figure, axes)
     return [
-        Picture(
-            encode(figure),
+        make_picture(
+            "distance-from-votes",
+            figure,
             f"Distance of the student from the votes by level: {'; '.join(listed)}.",
             "Distance of the student's probabilities from the shares of votes, by difficulty "
             "level, as it is and after temperature scaling; 0 is the same distribution.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,15 @@ from matplotlib.figure import Figure
 
 from polypskd.reporting.cells import (
     DASH,
+    Cell,
     Table,
     format_confidence,
     format_estimate,
     format_number,
+    make_table,
     pick,
 )
-from polypskd.reporting.figures import INK, STUDENT, Picture, encode, shorten, tint
+from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, shorten, tint
 
 Json = Mapping[str, Any]
 
@@ -33,7 +36,8 @@ NAMES = {
 FOREST = ("sensitivity", "specificity")
 TABLED = (*FOREST, "macro_f1", "ece")
 HEAD = (
-    *("Sensitivity", "less that of the rest", "Specificity", "less that of the rest"),
+    *("Sensitivity", "Sensitivity less that of the rest"),
+    *("Specificity", "Specificity less that of the rest"),
     *(NAMES[metric] for metric in TABLED[2:]),
 )
 ROW = 0.21  # inches
@@ -103,49 +107,62 @@ def tabulate_subgroups(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     made = []
-    for name, column in section["columns"].items():
+    for at, (name, column) in enumerate(section["columns"].items(), 1):
         if "levels" not in column:
             continue
         rows = [_list_level(level) for level in column["levels"]]
-        overall = [format_estimate(section["overall"][metric]) for metric in TABLED]
+        overall = [section["overall"][metric] for metric in TABLED]
         rows.append(("All test frames", DASH, DASH, *_interleave(overall, [DASH, DASH])))
-        p = [format_number(pick(column, "heterogeneity", metric, "p")) for metric in TABLED]
+        p = [pick(column, "heterogeneity", metric, "p") for metric in TABLED]
         rows.append(("Heterogeneity, p", DASH, DASH, *_interleave(p, [DASH, DASH])))
         confidence = format_confidence(section["rules"]["confidence"])
         made.append(
-            Table(
+            make_table(
+                f"subgroups-{at}-{_slug(name)}",
                 f"The student by {name}; {confidence} intervals by patient in brackets; p is "
                 "adjusted for all levels of all columns.",
                 ("Level", "Frames", "Patients", *HEAD),
-                tuple(rows),
+                rows,
+                sortable=len(column["levels"]) > 2,
+                fixed=2,
+                fold=f"By {name}: {len(column['levels'])} levels",
             )
         )
     return made
 
 
-def _list_level(level: Json) -> tuple[str, ...]:
+def _slug(name: str) -> str:
+    """Take a column's name into a key.
+
+    >>> _slug("Imaging mode (1)")
+    'imaging-mode-1'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _list_level(level: Json) -> tuple[Any, ...]:
     if level["status"] == "suppressed":
         return (level["name"], "suppressed", *[DASH] * (1 + len(HEAD)))
-    counts = [format_number(level[key]) for key in ("n_frames", "n_patients")]
+    counts = [level[key] for key in ("n_frames", "n_patients")]
     if level["status"] == "too few":
         return (level["name"], *counts, "too few", *[DASH] * (len(HEAD) - 1))
     found = [pick(level, "metrics", metric) for metric in TABLED]
-    values = [format_estimate(pick(one, "value")) for one in found]
+    values = [pick(one, "value") for one in found]
     return (level["name"], *counts, *_interleave(values, [_tell_rest(one) for one in found[:2]]))
 
 
-def _interleave(values: list[str], rest: list[str]) -> list[str]:
+def _interleave(values: list[Any], rest: list[Any]) -> list[Any]:
     """Put what is told of the rest behind each of the first two values."""
     return [values[0], rest[0], values[1], rest[1], *values[2:]]
 
 
-def _tell_rest(value: Json) -> str:
+def _tell_rest(value: Json) -> Cell:
     difference, p = pick(value, "difference"), pick(value, "p_adjusted")
     told = format_number(pick(difference, "value"))
     if told == DASH or p is None:
-        return told
+        return Cell(told, difference)
     sign = "+" if difference["value"] > 0 else ""
-    return f"{sign}{told}, {_tell_p(p)}"
+    return Cell(f"{sign}{told}, {_tell_p(p)}", difference)
 
 
 # --- forest plot --------------------------------------------------------------------------------
@@ -205,8 +222,9 @@ def draw_forest(section: Json, metric: str) -> Picture | None:
         f"{name}, {level}: {format_estimate(value['value'])}"
         for name, level, value in _list_values(section, metric)
     )
-    return Picture(
-        encode(figure),
+    return make_picture(
+        f"forest-{metric}",
+        figure,
         f"Forest plot of {NAMES[metric].lower()}. All test frames: {format_estimate(overall)}; "
         f"{listed}.",
         f"{NAMES[metric]} of each level with its interval; n: frames. The dashed line and its band "

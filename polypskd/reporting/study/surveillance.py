@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Table, format_estimate, format_number
+from polypskd.reporting.cells import Table, format_estimate, format_number, make_table
 from polypskd.reporting.study.endpoints import name_guideline
-from polypskd.reporting.study.polyps import format_count, tell_interval
+from polypskd.reporting.study.polyps import count_share, tell_interval
 
 Json = Mapping[str, Any]
 
@@ -61,23 +61,23 @@ def tabulate_surveillance(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    rows = tuple(
+    rows = [
         (
             f"{name_guideline(one)}: {STRATEGIES[one['strategy']]}",
-            format_count(one["agreement"]),
-            format_estimate(one["earlier"]),
-            format_estimate(one["later"]),
-            format_number(one["not_assessable"]),
             one["endpoint"]["by_value"],
             one["endpoint"]["by_lower_bound"],
+            count_share(one["agreement"]),
+            one["earlier"],
+            one["later"],
+            one["not_assessable"],
         )
         for one in section["guidelines"]
-    )
+    ]
     called = ", ".join(f"{name} as {kind}" for name, kind in section["called"].items())
     caption = (
         f"Surveillance intervals by the student's calls against those by histology "
         f"(called: {called}); {section['guidelines'][0]['rule']}; {tell_interval(section)}."
     )
-    head = ("Guideline and strategy", "Agreement", "Called back earlier", "Called back later")
-    more = ("No interval", "By value", "By lower bound")
-    return [Table(caption, (*head, *more), rows)]
+    head = ("Guideline and strategy", "By value", "By lower bound", "Agreement")
+    more = ("Called back earlier", "Called back later", "No interval")
+    return [make_table("surveillance-by-guideline", caption, (*head, *more), rows)]

@@ -71,4 +71,21 @@
   });
   mark();
   window.addEventListener("resize", mark);
+  const folds = document.querySelectorAll("details");
+  folds.forEach((fold) => fold.addEventListener("toggle", mark));
+
+  // A link into a fold opens it; paper shows what is in all of them.
+  const unfold = () => {
+    const aim = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = aim && aim.closest("details");
+    if (fold) fold.open = true;
+  };
+  unfold();
+  window.addEventListener("hashchange", unfold);
+  const shut = [];
+  window.addEventListener("beforeprint", () => folds.forEach((fold) => {
+    if (!fold.open) shut.push(fold);
+    fold.open = true;
+  }));
+  window.addEventListener("afterprint", () => shut.splice(0).forEach((fold) => { fold.open = false; }));
 })();

@@ -74,7 +74,8 @@ def test_several_positive_classes_have_a_column_together():
 
 
 def test_all_intervals_stand_side_by_side():
-    table = tabulate_accuracy(make_section())[1]
+    table = tabulate_accuracy(make_section())[-1]
+    assert "side by side" in table.fold
     row = find(table, "Sensitivity (recall)")
     assert row["Frames"] == "20/40"
     assert row["Wilson"] == "0.390 to 0.610"
@@ -84,6 +85,17 @@ def test_all_intervals_stand_side_by_side():
     assert row["Bootstrap, percentile"] == "0.360 to 0.640"
     assert row["Bootstrap, BCa"] == "–"
     assert find(table, "MCC")["Wilson"] == "–"
+    raw = dict(zip(table.head, table.raw[0], strict=True))
+    assert raw["Frames"] == "20 of 40"  # a spreadsheet reads 9/10 as a date
+    assert raw["Wilson"] == {"value": 0.5, "low": 0.39, "high": 0.61}
+
+
+def test_more_classes_than_stand_abreast_stand_in_rows():
+    few = tabulate_accuracy(make_section())[0]
+    many = tabulate_accuracy(make_section(classes=("a", "b", "c", "d", "e")))[0]
+    assert many.head == ("Class", *(row[0] for row in few.rows))
+    assert [row[0] for row in many.rows] == ["a", "b (positive)", "c", "d", "e"]
+    assert find(many, "a")["F1"] == find(few, "F1")["a"]
 
 
 def test_units_that_cannot_be_judged_say_why_and_others_by_which_rule():
@@ -93,19 +105,19 @@ def test_units_that_cannot_be_judged_say_why_and_others_by_which_rule():
         "rule": rule,
     }
     section = make_section(lesions=lesions)
-    table = tabulate_accuracy(section)[2]
-    assert find(table, "Patients")["Joined by"] == "not assessable: patients are unknown"
-    row = find(table, "Lesions")
-    assert row["Units"] == "12"
-    assert "majority of the frames" in row["Joined by"]
-    assert "3 hold frames of several classes" in row["Joined by"]
-    assert find(table, "Frames")["Accuracy, all classes"] == "0.660 (0.460 to 0.860)"
+    table = tabulate_accuracy(section)[1]
+    assert table.head == ("", "Frames", "Lesions")
+    assert "Patients are not assessable: patients are unknown." in table.caption
+    assert "Lesions are called by the majority of the frames" in table.caption
+    assert "3 hold frames of several classes" in table.caption
+    assert find(table, "Number")["Lesions"] == "12"
+    assert find(table, "Accuracy, all classes")["Frames"] == "0.660 (0.460 to 0.860)"
 
 
 def test_the_teacher_stands_beside_the_student():
     section = make_section()
     assert len(tabulate_accuracy(section)) == 3
-    table = tabulate_accuracy(section | {"teacher": section["frames"]})[3]
+    table = tabulate_accuracy(section | {"teacher": section["frames"]})[2]
     assert table.head == ("", "Student", "Teacher")
     assert find(table, "Macro-F1")["Teacher"] == "0.770 (0.470 to 1.070)"
 

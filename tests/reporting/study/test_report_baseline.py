@@ -1,9 +1,6 @@
-import base64
-
 import pytest
 
-from polypskd.reporting.figures import style
-from polypskd.reporting.study.baseline import draw_flow, tabulate_baseline, tell_baseline
+from polypskd.reporting.study.baseline import tabulate_baseline, tell_baseline
 
 
 def split(frames, patients):
@@ -47,26 +44,14 @@ def test_the_table_holds_every_count(section):
     assert {len(row) for row in table.rows} == {len(table.head)}
 
 
-def test_the_diagram_adds_up_reasons_that_do_not_fit(section):
-    with style():
-        (picture,) = draw_flow(section)
-        assert [picture] == draw_flow(section)
-    text = base64.b64decode(picture.source.split(",")[1]).decode()
-    assert "52 left out" in text
-    assert "7  other reasons" in text  # 4 + 3
-    assert "3 reason 7" in picture.alt
-    assert "test 60 frames of 12 patients" in picture.alt
+def test_counts_stay_numbers_for_a_spreadsheet(section):
+    (table,) = tabulate_baseline(section)
+    rows = {row[0]: row[1:] for row in table.raw}
+    assert rows["Frames"] == (100, 40, 60)
+    assert rows["Class: low"] == (50, 20, 30)
+    assert rows["mode: NBI"] == (50, "suppressed", 1)
 
 
-def test_unknown_patients_and_no_exclusions_are_drawn_too(section):
-    section["flow"] |= {"left_out": {}, "patients": None}
-    section["splits"] = {name: split(10, None) for name in section["splits"]}
-    with style():
-        (picture,) = draw_flow(section)
-    assert "left out: none" in picture.alt
-    assert "Patients are unknown" in picture.caption
-
-
-def test_nothing_is_drawn_of_nothing():
+def test_what_is_not_assessable_has_no_table():
     reason = {"not_assessable": "the examples of all splits are not at hand"}
-    assert draw_flow(reason) == tabulate_baseline(reason) == []
+    assert tabulate_baseline(reason) == []
