@@ -67,15 +67,16 @@ def check_endpoints(settings: Study, classes: Sequence[str] | None = None) -> No
 
 
 def list_rules(settings: Study) -> tuple[EndpointRule, ...]:
-    """Give the endpoints with the thresholds of the config.
+    """Give the endpoints with the thresholds and the least patients of the config.
 
     Raises:
         ConfigError: an endpoint or a measure is unknown.
     """
     try:
-        return configure_endpoints(settings.thresholds, SOURCE)
+        rules = configure_endpoints(settings.thresholds, SOURCE)
     except ConfigError as error:
         raise ConfigError(str(error).replace("endpoints", "study.thresholds", 1)) from None
+    return tuple(replace(rule, least_patients=settings.least_patients) for rule in rules)
 
 
 def describe_endpoints(data: StudyData) -> Json:
