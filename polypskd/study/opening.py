@@ -41,7 +41,8 @@ def open_study(folder: Path, config: Config) -> StudyData:
     rows = answers["rows"]
     everyone = [one["name"] for one in agreement["statistics"].get("annotators") or ()]
     given = {name.removeprefix("given_"): words for name, words in examples.carried.items()}
-    check_columns(config.study, given | examples.carried, everyone)  # it may have changed since
+    # Checked before training too, but the page may have changed since.
+    check_columns(config.study, given | examples.carried, everyone, examples.patient_id)
     if len(rows) and rows.max() >= len(examples):
         raise ArtifactError(
             f"{folder / NUMBERS[3]}: made of other examples; `polypskd evaluate CONFIG` makes it "
