@@ -211,3 +211,29 @@ def test_the_section_is_plain_json_and_names_no_patient_or_frame(make_data):
     text = json.dumps(describe_endpoints(data), allow_nan=False)
     assert "patient 0" not in text
     assert "test-0" not in text
+
+
+def test_size_bands_and_segments_of_few_patients_are_not_counted(make_data):
+    def rarely(word, *others):
+        def column(part):
+            rare = np.isin(part.patients, np.unique(part.patients)[:2])
+            return np.where(rare, word, np.array(others)[np.arange(len(part)) % len(others)])
+
+        return column
+
+    columns = {"mm": rarely("12", "4", "7"), "place": rarely("", "rectum", "sigmoid", "cecum")}
+    data = make_data(n=400, columns=columns, polyps=POLYPS)
+    section = describe_endpoints(data)
+    bands = section["sizes"]["bands"]
+    # A second band is held back: else the total would give the first one away.
+    assert bands["large"] is None
+    assert sum(count is None for count in bands.values()) == 2
+    assert section["sizes"]["known"] == 400
+    places = section["segments"]
+    assert places["known"] is places["unknown"] is places["contradictory"] is None
+    assert sum(count is None for count in places["segments"].values()) == 1
+    assert by_name(section)["leave_in_situ"]["unknown"] is None
+    assert by_name(section)["resect_and_discard"]["unknown"] == 0
+    told = describe_endpoints(make_data(n=400, columns=columns, polyps=POLYPS, hidden_patients=1))
+    assert told["sizes"]["bands"]["large"] == (data.column("mm") == "12").sum()
+    assert told["segments"]["unknown"] == (data.column("place") == "").sum()
