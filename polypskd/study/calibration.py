@@ -18,12 +18,12 @@ from polypskd.metrics.calibration import (
 )
 from polypskd.metrics.calibration_curve import measure_curve
 from polypskd.metrics.calibration_errors import measure_errors
-from polypskd.metrics.classification import class_margins, divide
+from polypskd.metrics.classification import class_margins, divide, risk_margins
 from polypskd.metrics.intervals import Interval
 from polypskd.metrics.resampling import patient_sums
 from polypskd.metrics.scaling import Scaling, fit_scaling
 from polypskd.metrics.smooth_error import measure_smooth_error
-from polypskd.study.accuracy import name_positive, risk_margins
+from polypskd.study.accuracy import name_positive
 from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
 
 UNSCALED = "none"
@@ -205,6 +205,9 @@ def count_level(data: StudyData, here: Flags) -> Json:
     found: Json = {"n_frames": frames, "n_patients": patients}
     if frames >= settings.least_frames and patients >= settings.least_patients:
         return found
+    if not data.patients_known:
+        needed = max(settings.least_frames, settings.least_patients)
+        return found | {"not_assessable": f"{frames} frames; numbers need {needed}"}
     return found | {
         "not_assessable": f"{frames} frames of {patients} patients; numbers need "
         f"{settings.least_frames} frames of {settings.least_patients} patients "

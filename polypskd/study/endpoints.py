@@ -23,7 +23,7 @@ from polypskd.metrics.clinical.guidelines import HISTOLOGY
 from polypskd.metrics.clinical.shares import count_cells, measure_share
 from polypskd.metrics.clinical.thresholds import EndpointRule, configure_endpoints
 from polypskd.metrics.subgroup_levels import suppress_small
-from polypskd.study.calls import CUTOFF, call_positive, fix_rule
+from polypskd.study.calls import CALL_OF_RISK, CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.polyps import (
     Polyps,
@@ -119,6 +119,7 @@ def describe_endpoints(data: StudyData) -> Json:
     hidden = {key for key, one in known.items() if one.get("unknown", 0) is None}
     rules = {one.name: one for one in list_rules(data.settings)}
     return describe_polyps(data, polyps) | {
+        "call": CALL_OF_RISK,
         "cutoff": CUTOFF,
         "confidence_rule": told,
         "sizes": sizes,

@@ -38,7 +38,8 @@ def describe_frames(run: Run, data: StudyData) -> Json:
         examples, pixels = open_pixels(run, data)
     except NotAssessableError as error:
         remove_stale(run.folder, ())
-        return {name: {"not_assessable": str(error)} for name in ("robustness", CAMS)}
+        told = {"patients_known": data.patients_known, "not_assessable": str(error)}
+        return {name: dict(told) for name in ("robustness", CAMS)}
     # Imported here: a study that is fresh needs no torch.
     from polypskd.data.pixels import Taken
     from polypskd.study.cams import write_cams
@@ -49,8 +50,10 @@ def describe_frames(run: Run, data: StudyData) -> Json:
     frames = Taken(pixels, np.flatnonzero(examples.split == "test"))
     tell = partial(run.log.progress, "robustness")
     return {
-        "robustness": assess(partial(describe_robustness, data, frames, student, tell)),
-        CAMS: write_cams(run.folder, student, pixels),
+        "robustness": assess(
+            partial(describe_robustness, data, frames, student, tell), data.patients_known
+        ),
+        CAMS: {"patients_known": data.patients_known} | write_cams(run.folder, student, pixels),
     }
 
 

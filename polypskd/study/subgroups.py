@@ -25,6 +25,7 @@ from polypskd.metrics.metric import (
 from polypskd.metrics.resampling import patient_sums
 from polypskd.metrics.subgroup_levels import NOTHING, LevelValue, Rules, Subgroups
 from polypskd.metrics.subgroups import judge_subgroups
+from polypskd.study.calls import CALL_OF_CLASS
 from polypskd.study.columns import join_hidden, read_levels
 from polypskd.study.data import Json, NotAssessableError, StudyData
 
@@ -65,6 +66,7 @@ def describe_subgroups(data: StudyData) -> Json:
     told = {name: _tell(column, errors[name]) for name, column in found.items()}
     order = [LEVEL, *settings.subgroups]
     return {
+        "call": CALL_OF_CLASS,
         "metrics": [*metrics, "ece", "ece_uncalibrated"],
         "rules": {
             "least_frames": rules.frames,

@@ -46,7 +46,7 @@ def data():
         votes={},
         carried={},
     )
-    return SimpleNamespace(examples=examples)
+    return SimpleNamespace(examples=examples, patients_known=True)
 
 
 def test_all_frames_are_given_as_the_network_sees_them(run, data):
