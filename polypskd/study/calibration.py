@@ -69,19 +69,14 @@ def describe_calibration(data: StudyData) -> Json:
 def _fit_scalings(data: StudyData) -> dict[str, Scaling | str]:
     """Fit every scaling on validation, or say why it cannot be."""
     validation, kinds = data.validation, ("temperature", "vector", "isotonic")
-    if not len(validation):
-        return dict.fromkeys(kinds, "the validation split has no frames")
-    seen = np.bincount(validation.labels, minlength=len(data.classes))
-    absent = [name for name, count in zip(data.classes, seen, strict=True) if not count]
+    if data.unscaled:
+        return dict.fromkeys(kinds, data.unscaled)
     width = len(data.classes)
     weights = (1 / validation.temperature,) * width
     # The temperature of the evaluation, so that its numbers and these are of one network.
     found: dict[str, Scaling | str] = {
         "temperature": Scaling("temperature", width, weights, (0.0,) * width)
     }
-    if absent:
-        reason = f"the validation split has no frame of {absent[0]}"
-        return found | {"vector": reason, "isotonic": reason}
     for kind in ("vector", "isotonic"):
         found[kind] = fit_scaling(kind, validation.student, validation.labels)
     return found

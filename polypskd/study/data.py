@@ -156,6 +156,15 @@ class StudyData:
         """(K,) classes that count as positive."""
         return self.test.positive
 
+    @property
+    def unscaled(self) -> str:
+        """Why nothing could be scaled on validation; empty where something could."""
+        if not len(self.validation):
+            return "the validation split has no frames"
+        seen = set(self.validation.labels.tolist())
+        absent = [name for place, name in enumerate(self.classes) if place not in seen]
+        return f"the validation split has no frame of {absent[0]}" if absent else ""
+
     def column(self, name: str, part: Part | None = None) -> Words:
         """Give a column of the cohort, (N,), of the test split unless told otherwise.
 
