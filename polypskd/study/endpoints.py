@@ -12,12 +12,14 @@ from polypskd.config import Study
 from polypskd.errors import ConfigError
 from polypskd.metrics.clinical.confidence import find_confident
 from polypskd.metrics.clinical.endpoints import (
+    NOT_ASSESSABLE,
     Calls,
     Endpoint,
     Ints,
     Words,
     band_sizes,
     judge_endpoints,
+    select_polyps,
 )
 from polypskd.metrics.clinical.guidelines import HISTOLOGY
 from polypskd.metrics.clinical.shares import count_cells, measure_share
@@ -118,14 +120,28 @@ def describe_endpoints(data: StudyData) -> Json:
     known = {"size_bands": sizes, "segments": places}
     hidden = {key for key, one in known.items() if one.get("unknown", 0) is None}
     rules = {one.name: one for one in list_rules(data.settings)}
+    least = data.settings.hidden_patients
+    few = {
+        name
+        for name, rule in rules.items()
+        if 0 < len(np.unique(sample.index[select_polyps(rule, calls)[0]])) < least
+    }
+    told_of = [_tell(rules[one.name], one, missing, hidden) for one in found]
     return describe_polyps(data, polyps) | {
         "call": CALL_OF_RISK,
         "cutoff": CUTOFF,
         "confidence_rule": told,
         "sizes": sizes,
         "segments": places,
-        "endpoints": [_tell(rules[one.name], one, missing, hidden) for one in found],
+        "endpoints": [_hold_back(one, least) if one["name"] in few else one for one in told_of],
     }
+
+
+def _hold_back(told: Json, least: int) -> Json:
+    """Take the numbers from an endpoint of so few patients that they might be recognized."""
+    nothing = dict.fromkeys(("asked", "unknown", "high_confidence")) | {"reached": []}
+    verdict = dict.fromkeys(("by_value", "by_lower_bound"), NOT_ASSESSABLE)
+    return told | nothing | verdict | {"reason": f"fewer than {least} patients have such polyps"}
 
 
 def _tell(rule: EndpointRule, judged: Endpoint, missing: dict[str, str], hidden: set[str]) -> Json:

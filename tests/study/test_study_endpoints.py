@@ -213,6 +213,22 @@ def test_the_section_is_plain_json_and_names_no_patient_or_frame(make_data):
     assert "test-0" not in text
 
 
+def test_an_endpoint_of_few_patients_has_no_numbers(make_data):
+    def size(part):
+        return np.where(np.isin(part.patients, np.unique(part.patients)[:4]), "4", "12")
+
+    settings = {"columns": {"mm": size}, "polyps": {"size_mm": "mm"}, "least_patients": 1}
+    data = make_data(n=800, **settings)
+    told = by_name(describe_endpoints(data))["resect_and_discard"]
+    assert told["reason"] == "fewer than 5 patients have such polyps"
+    assert told["by_value"] == told["by_lower_bound"] == "not assessable"
+    assert told["asked"] is told["unknown"] is told["high_confidence"] is None
+    assert told["reached"] == []
+    shown = describe_endpoints(make_data(n=800, hidden_patients=4, **settings))
+    assert by_name(shown)["resect_and_discard"]["asked"] == (data.column("mm") == "4").sum()
+    assert "n" in json.loads(json.dumps(describe_endpoints(data), allow_nan=False))
+
+
 def test_size_bands_and_segments_of_few_patients_are_not_counted(make_data):
     def rarely(word, *others):
         def column(part):
