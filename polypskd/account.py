@@ -34,7 +34,12 @@ def study(run: Run) -> bool:
     record = describe_study(data, lambda done, total: run.log.progress("study", done, total))
     record |= describe_frames(run, data)
     write_json(path, record)
-    write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
+    # Frames that were away may come back: what was told without them is not taken for fresh.
+    if (
+        "not_assessable" not in record["cams"]
+        or locate_frames(run.config.cohort, run.cohort) is None
+    ):
+        write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
     run.log.tell("study", "done")
     return True
 

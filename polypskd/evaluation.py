@@ -87,8 +87,9 @@ def evaluate(
     """Compute all numbers of one network on one split.
 
     Intervals are by patient: percentile for all but the calibration errors, whose squares are
-    reflected (`Bounds.of_error`). Temperature and the edges of equal-mass bins stay fixed over the
-    resamples.
+    reflected (`Bounds.of_error`). There is no temperature where a class has no validation frame: it
+    would be sure, without having seen one, that no such frame comes. Temperature and the edges of
+    equal-mass bins stay fixed over the resamples.
 
     Args:
         outputs: of the split to judge; may lack classes, or be empty.
@@ -99,7 +100,7 @@ def evaluate(
     """
     logits, labels, bins = outputs.class_logits, outputs.labels, settings.calibration_bins
     temperature = None
-    if validation is not None and len(validation.labels):
+    if validation is not None and len(np.unique(validation.labels)) == len(classes):
         temperature = cal.fit_temperature(validation.class_logits, validation.labels)
     scaled = {"before": logits}
     if temperature is not None:

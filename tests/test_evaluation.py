@@ -276,6 +276,14 @@ def test_without_validation_there_is_no_temperature():
         assert got["reliability"]["after"] is None
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_where_validation_lacks_a_class_there_is_no_temperature(lost):
+    validation = draw(9)
+    got = judge(draw(), take(validation, validation.labels != lost)).to_dict()
+    assert got["calibration"]["temperature"] is None
+    assert got["calibration"]["after"] is None
+
+
 def test_a_class_without_frames_degrades_to_none():
     test = draw()
     got = judge(take(test, test.labels != 2), draw(9)).to_dict()

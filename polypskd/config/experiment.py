@@ -93,6 +93,13 @@ class Config(Section):
             raise ValueError(f"study.positive: {unknown[0]!r} is none of {list(classes)}")
         if len(set(positive)) == len(classes):
             raise ValueError("study.positive: every class is in it; leave out the negative ones")
+        # A patient is what the worst frame is: a class above must not turn a positive one negative.
+        highest = classes[len(classes) - len(set(positive)) :]
+        if set(positive) != set(highest):
+            raise ValueError(
+                f"study.positive must be the classes of highest risk, e.g. {list(highest)}; "
+                "order cohort.classes by risk"
+            )
 
     def _refuse_narrow(self, invented: int) -> None:
         """Refuse a teacher whose last layer has no room for what `lelp` looks for in it.

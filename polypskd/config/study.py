@@ -110,18 +110,24 @@ class Corruptions(Section):
 class Study(Section):
     """What a validation study asks of the student on the test split."""
 
-    positive: tuple[Name, ...] = ()  # classes that count as positive; empty: the last one
+    positive: tuple[Name, ...] = ()  # those of highest risk; empty: the last one
     polyps: Polyps = Polyps()
     confidence: Confidence = ConfidenceShare()
     thresholds: dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]] = Field(
         default_factory=dict
     )  # endpoint: measure: least value, where it differs from the societies'
-    prevalences: tuple[Share, ...] = (0.2, 0.35, 0.5, 0.65)
+    prevalences: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.2, 0.35, 0.5, 0.65)
     operating_points: tuple[OperatingTarget, ...] = (
         OperatingTarget(target="sensitivity", least=0.9),
         OperatingTarget(target="specificity", least=0.9),
     )
-    coverages: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0, 0.9, 0.8, 0.7, 0.5)
+    coverages: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (
+        1.0,
+        0.9,
+        0.8,
+        0.7,
+        0.5,
+    )
     miscoverage: Share = 0.1  # alpha of the conformal sets
     margin: Share = 0.05  # of non-inferiority, student against teacher, in macro-F1
     groups: dict[Name, Name] = Field(default_factory=dict)  # annotator: expert, trainee, ...

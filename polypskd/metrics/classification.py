@@ -175,6 +175,26 @@ def class_margins(logits: Floats) -> Floats:
     return margins
 
 
+def risk_margins(logits: Floats, positive: Flags) -> Floats:
+    """Give the logit of the risk, the probability of the positive classes; it does not saturate.
+
+    Args:
+        logits: (N, K) class logits or log probabilities.
+        positive: (K,) some of the classes, not all.
+
+    Returns:
+        (N,).
+
+    >>> risk_margins(np.log([[0.5, 0.3, 0.2]]), np.array([False, True, True])).round(4).tolist()
+    [0.0]
+    """
+    inside, outside = (
+        np.logaddexp.reduce(logits[:, side], axis=1) for side in (positive, ~positive)
+    )
+    margins: Floats = inside - outside
+    return margins
+
+
 def roc_curve(scores: Floats, positive: Flags, points: int = 200) -> Curve:
     """Give false and true positive rates for a figure.
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from polypskd.metrics.aggregation import Reference, Units, aggregate
 from polypskd.metrics.bounds import Bounds
-from polypskd.metrics.classification import class_margins, predict_classes
+from polypskd.metrics.classification import class_margins, predict_classes, risk_margins
 from polypskd.metrics.delong import bound_area, bound_class_areas, measure_areas
 from polypskd.metrics.diagnostics import diagnose, diagnose_classes, diagnose_overall
 from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.precision_recall import average_precision, rank_frames
 from polypskd.metrics.resampling import Resampling, patient_sums
-from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
+from polypskd.study.calls import CALL_OF_CLASS
+from polypskd.study.data import Floats, Json, NotAssessableError, StudyData
 from polypskd.study.polyps import count_mixed, number_lesions
 
 Ints = NDArray[np.int64]
@@ -41,31 +42,12 @@ def describe_accuracy(data: StudyData) -> Json:
     cells = _count_cells(data, test.labels, test.predicted, sample)
     return {
         "positive": name_positive(data),
+        "call": CALL_OF_CLASS,
         "confidence": data.confidence,
         "patients_known": data.patients_known,
         "frames": _diagnose(data, cells, sample) | _measure_areas(data),
         "teacher": None if test.teacher is None else _judge_teacher(data, test.teacher),
     } | _judge_units(data)
-
-
-def risk_margins(logits: Floats, positive: Flags) -> Floats:
-    """Give the logit of the risk, the probability of the positive classes; it does not saturate.
-
-    Args:
-        logits: (N, K) class logits or log probabilities.
-        positive: (K,) some of the classes, not all.
-
-    Returns:
-        (N,).
-
-    >>> risk_margins(np.log([[0.5, 0.3, 0.2]]), np.array([False, True, True])).round(4).tolist()
-    [0.0]
-    """
-    inside, outside = (
-        np.logaddexp.reduce(logits[:, side], axis=1) for side in (positive, ~positive)
-    )
-    margins: Floats = inside - outside
-    return margins
 
 
 def name_positive(data: StudyData) -> list[str]:

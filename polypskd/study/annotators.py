@@ -17,6 +17,7 @@ from polypskd.metrics.leave_one_out import Votes
 from polypskd.metrics.metric import bound_samples, confusion_terms, count_patients
 from polypskd.metrics.multi_case import compare_modalities
 from polypskd.metrics.resampling import patient_sums
+from polypskd.study.calls import CALL_OF_CLASS
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.subgroups import positive_metrics
 
@@ -48,6 +49,7 @@ def describe_annotators(data: StudyData) -> Json:
     for one in advantage["advantages"]:
         one["annotator"] = panel.names[one["annotator"]]
     return found.to_dict() | {
+        "call": CALL_OF_CLASS,
         "student": _place_student(data),
         "roc": _draw_curve(data),
         "advantage": advantage,

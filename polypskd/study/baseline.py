@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polypskd.labels.examples import Examples
 from polypskd.metrics.bands import UNKNOWN, Column
 from polypskd.metrics.subgroup_levels import suppress_small
-from polypskd.study.columns import read_levels
+from polypskd.study.columns import join_hidden, read_levels
 from polypskd.study.data import Json, NotAssessableError, StudyData
 
 Flags = NDArray[np.bool_]
@@ -29,7 +29,7 @@ def describe_baseline(data: StudyData) -> Json:
 
     Returns:
         ``flow``; ``splits`` name → counts; ``columns`` name → levels with a count for each split,
-        None where suppressed.
+        None where suppressed; levels that no split tells are joined, without their names.
     """
     examples = data.examples
     if examples is None:
@@ -97,12 +97,23 @@ def _count_column(
     counts = {
         split: _count_levels(data, examples, column, names, here) for split, here in members.items()
     }
-    return {
-        "levels": [
-            {"name": level} | {split: counts[split][place] for split in SPLITS}
-            for place, level in enumerate(names)
-        ]
+    levels: list[Json] = [
+        {"name": level} | {split: counts[split][place] for split in SPLITS}
+        for place, level in enumerate(names)
+    ]
+    # A level keeps its name where some split shows it: there, enough patients have it.
+    hidden = [
+        any(level[split] is None for split in SPLITS)
+        and not any(level[split] and level[split]["frames"] for split in SPLITS)
+        for level in levels
+    ]
+    secret = [level for level, yes in zip(levels, hidden, strict=True) if yes]
+    joined = {
+        split: None if any(level[split] is None for level in secret) else secret[0][split]
+        for split in SPLITS
+        if secret
     }
+    return {"levels": join_hidden(levels, hidden, joined)}
 
 
 def _count_levels(

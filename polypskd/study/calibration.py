@@ -18,12 +18,12 @@ from polypskd.metrics.calibration import (
 )
 from polypskd.metrics.calibration_curve import measure_curve
 from polypskd.metrics.calibration_errors import measure_errors
-from polypskd.metrics.classification import class_margins, divide
+from polypskd.metrics.classification import class_margins, divide, risk_margins
 from polypskd.metrics.intervals import Interval
 from polypskd.metrics.resampling import patient_sums
 from polypskd.metrics.scaling import Scaling, fit_scaling
 from polypskd.metrics.smooth_error import measure_smooth_error
-from polypskd.study.accuracy import name_positive, risk_margins
+from polypskd.study.accuracy import name_positive
 from polypskd.study.data import Flags, Floats, Json, NotAssessableError, StudyData
 
 UNSCALED = "none"
@@ -69,19 +69,14 @@ def describe_calibration(data: StudyData) -> Json:
 def _fit_scalings(data: StudyData) -> dict[str, Scaling | str]:
     """Fit every scaling on validation, or say why it cannot be."""
     validation, kinds = data.validation, ("temperature", "vector", "isotonic")
-    if not len(validation):
-        return dict.fromkeys(kinds, "the validation split has no frames")
-    seen = np.bincount(validation.labels, minlength=len(data.classes))
-    absent = [name for name, count in zip(data.classes, seen, strict=True) if not count]
+    if data.unscaled:
+        return dict.fromkeys(kinds, data.unscaled)
     width = len(data.classes)
     weights = (1 / validation.temperature,) * width
     # The temperature of the evaluation, so that its numbers and these are of one network.
     found: dict[str, Scaling | str] = {
         "temperature": Scaling("temperature", width, weights, (0.0,) * width)
     }
-    if absent:
-        reason = f"the validation split has no frame of {absent[0]}"
-        return found | {"vector": reason, "isotonic": reason}
     for kind in ("vector", "isotonic"):
         found[kind] = fit_scaling(kind, validation.student, validation.labels)
     return found
@@ -205,6 +200,9 @@ def count_level(data: StudyData, here: Flags) -> Json:
     found: Json = {"n_frames": frames, "n_patients": patients}
     if frames >= settings.least_frames and patients >= settings.least_patients:
         return found
+    if not data.patients_known:
+        needed = max(settings.least_frames, settings.least_patients)
+        return found | {"not_assessable": f"{frames} frames; numbers need {needed}"}
     return found | {
         "not_assessable": f"{frames} frames of {patients} patients; numbers need "
         f"{settings.least_frames} frames of {settings.least_patients} patients "

@@ -12,15 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.config.study import ConfidenceBand, ConfidenceShare
+from polypskd.metrics.classification import predict_classes
 from polypskd.metrics.clinical.confidence import ConfidenceRule, fix_band
 from polypskd.study.data import StudyData
 from polypskd.study.polyps import gather_polyps
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Json = dict[str, Any]
 
 CUTOFF = 0.5
+CALL_OF_CLASS = "most probable class"
+CALL_OF_RISK = f"risk of at least {CUTOFF:g}"
 
 
 def fix_rule(data: StudyData) -> tuple[ConfidenceRule | None, Json]:
@@ -65,3 +69,24 @@ def call_positive(risk: Floats, rule: ConfidenceRule | None) -> Flags:
         return called
     called = called & (risk > rule.negative_to)
     return called | (risk >= rule.positive_from)
+
+
+def call_classes(probabilities: Floats, positive: Flags, called: Flags) -> Ints:
+    """Give the likeliest class of the side that was called; ties go to that of higher risk.
+
+    A positive call may have a negative class that is likelier than each positive one alone.
+
+    Args:
+        probabilities: (N, K).
+        positive: (K,) classes that count as positive: some, not all.
+        called: (N,) called positive.
+
+    Returns:
+        (N,) in [0, K).
+
+    >>> p, positive = np.array([[0.4, 0.35, 0.25]] * 2), np.array([False, True, True])
+    >>> call_classes(p, positive, np.array([True, False])).tolist()
+    [1, 0]
+    """
+    side = called[:, None] == positive
+    return predict_classes(np.where(side, probabilities, -1.0))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from polypskd.artifacts import write_atomic
+from polypskd.errors import OutputError
 from polypskd.models.predict import Frames, to_input
 from polypskd.reporting.gallery import find_mistakes
 from polypskd.reporting.record import read_record
@@ -47,7 +48,12 @@ def write_cams(
 
     Returns:
         ``rows`` that have a map; ``layer``, what was looked at.
+
+    Raises:
+        OutputError: the folder of maps is a link.
     """
+    if (folder / CAMS).is_symlink():
+        raise OutputError(f"{folder / CAMS}: is a link; remove it, heat maps are written there")
     record = read_record(folder)
     classes = [str(name) for name in record.agreement["classes"]]
     mistakes = find_mistakes(record, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +17,34 @@ from polypskd.metrics.bands import UNKNOWN, Band, Column
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.str_]
+Json = dict[str, Any]
 
 ABSENT = frozenset({"", "?", "n/a", "na", "nan", "none", "null", "unknown"})  # in lower case
 MOST = 50  # levels of a column; more are names or numbers, not groups
+FEW = 10  # levels that a column may have however few patients there are
 TOLD = 12  # names listed in a message
+OTHER_LEVEL = "another level"  # all suppressed ones: a rare word may tell who is meant
 
 
-def check_columns(study: Study, columns: Mapping[str, Words], annotators: Iterable[str]) -> None:
+def check_columns(
+    study: Study,
+    columns: Mapping[str, Words],
+    annotators: Iterable[str],
+    patients: Words | None = None,
+) -> None:
     """Refuse columns and annotators that the cohort lacks, before anything is trained.
 
     Args:
         study: what is asked for.
         columns: the cohort's further columns, (N,) each.
         annotators: the cohort's.
+        patients: (N,) patient of each frame, the frame itself where patients are unknown; None
+            takes each frame for a patient.
 
     Raises:
-        ConfigError: a column is missing, holds words where numbers are needed, or has too many
-            levels; or a group names an annotator that nobody is, or is called "all".
+        ConfigError: a column is missing, holds words where numbers are needed, has too many levels,
+            or tells patients apart; or a group names an annotator that nobody is, or is called
+            "all".
 
     >>> study = Study.model_validate({"subgroups": {"size": {"column": "mm", "edges": [6, 10]}}})
     >>> check_columns(study, {"mm": np.array(["4", "", "12.5"])}, [])
@@ -55,12 +67,7 @@ its columns are: size
     for key, one in study.subgroups.items():
         if one.edges:
             continue
-        levels = len(np.unique(columns[one.column]))
-        if levels > MOST:
-            raise ConfigError(
-                f"study.subgroups.{key}: column {one.column!r} has {levels} different values, more "
-                f"than {MOST}; give edges to a column of numbers, or take another column"
-            )
+        _refuse_names(f"study.subgroups.{key}", one.column, columns[one.column], patients)
     _check_groups(study.groups, annotators)
 
 
@@ -79,6 +86,28 @@ def _refuse_words(place: str, name: str, values: Words) -> None:
         raise ConfigError(
             f"{place}: column {name!r} holds {wrong[0]!r}, which is no number; write numbers, and "
             "leave unknown ones empty"
+        )
+
+
+def _refuse_names(place: str, name: str, values: Words, patients: Words | None) -> None:
+    """Refuse a column whose levels are names or numbers; none of them is quoted."""
+    column = read_levels(values, (), name)
+    levels = len(column.levels)
+    if levels > MOST:
+        raise ConfigError(
+            f"{place}: column {name!r} has {levels} different values, more than {MOST}; give edges "
+            "to a column of numbers, or take another column"
+        )
+    known = column.values != UNKNOWN
+    owners = (np.arange(len(values)) if patients is None else patients)[known]
+    people, owner = np.unique(owners, return_inverse=True)
+    level = np.unique(column.values[known], return_inverse=True)[1]
+    pairs = np.unique(np.stack([owner, level]), axis=1).shape[1]
+    each = patients is not None and 2 < len(people) == levels == pairs
+    if each or (levels > FEW and 2 * levels > len(people)):
+        raise ConfigError(
+            f"{place}: column {name!r} has {levels} different values for {len(people)} patients, "
+            "and tells them apart; take a column of few levels"
         )
 
 
@@ -146,6 +175,21 @@ def read_levels(values: Words, edges: Sequence[float], name: str) -> Column:
     different, place = np.unique(values, return_inverse=True)
     words = np.array([UNKNOWN if _is_absent(w) else str(w).strip() for w in different], np.str_)
     return Column.of(words[place] if len(words) else values)
+
+
+def join_hidden(levels: Sequence[Json], hidden: Sequence[bool], joined: Json) -> list[Json]:
+    """Put one nameless entry in place of all suppressed levels.
+
+    Args:
+        levels: plain values of each level, its ``name`` among them.
+        hidden: whether each is suppressed.
+        joined: what is told of them together.
+
+    >>> join_hidden([{"name": "NBI"}, {"name": "Dr. X"}], [False, True], {"frames": None})
+    [{'name': 'NBI'}, {'name': 'another level', 'frames': None}]
+    """
+    kept = [level for level, secret in zip(levels, hidden, strict=True) if not secret]
+    return [*kept, {"name": OTHER_LEVEL} | joined] if any(hidden) else kept
 
 
 def name_bands(edges: Sequence[float]) -> tuple[Band, ...]:

@@ -23,9 +23,31 @@ Flags = NDArray[np.bool_]
 Words = NDArray[np.str_]
 Json = dict[str, Any]
 
+COUNTS = ("patients", "n_patients")  # keys under which sections count patients
+
 
 class NotAssessableError(Exception):
     """A section cannot be judged; its text says why, in one line, and what would change that."""
+
+
+def hide_patients(found: Json) -> Json:
+    """Take the counts of patients out of what a section tells: patients are unknown.
+
+    Args:
+        found: plain values; every frame or lesion was counted as a patient.
+
+    >>> hide_patients({"n": 3, "share": {"patients": 3, "value": 0.5}, "n_patients": 3})
+    {'n': 3, 'share': {'patients': None, 'value': 0.5}, 'n_patients': None}
+    """
+    return {name: _hide(name, value) for name, value in found.items()}
+
+
+def _hide(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return hide_patients(value)
+    if isinstance(value, list | tuple):
+        return [_hide(name, one) for one in value]
+    return None if name in COUNTS else value
 
 
 @dataclass(frozen=True)
@@ -133,6 +155,15 @@ class StudyData:
     def positive(self) -> Flags:
         """(K,) classes that count as positive."""
         return self.test.positive
+
+    @property
+    def unscaled(self) -> str:
+        """Why nothing could be scaled on validation; empty where something could."""
+        if not len(self.validation):
+            return "the validation split has no frames"
+        seen = set(self.validation.labels.tolist())
+        absent = [name for place, name in enumerate(self.classes) if place not in seen]
+        return f"the validation split has no frame of {absent[0]}" if absent else ""
 
     def column(self, name: str, part: Part | None = None) -> Words:
         """Give a column of the cohort, (N,), of the test split unless told otherwise.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polypskd.artifacts import read_json
 from polypskd.cohort.location import locate_frames
 from polypskd.errors import ArtifactError, CohortError
 from polypskd.labels.examples import Examples
-from polypskd.runs import Run
+from polypskd.runs import STUDY, Run
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.sections import assess
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from polypskd.data.pixels import Pixels
 
 CAMS = "cams"
-NAME = re.compile(r"\d+\.png")
+NAME = re.compile(CAMS + r"/\d+\.png")
 
 
 def describe_frames(run: Run, data: StudyData) -> Json:
@@ -38,7 +39,8 @@ def describe_frames(run: Run, data: StudyData) -> Json:
         examples, pixels = open_pixels(run, data)
     except NotAssessableError as error:
         remove_stale(run.folder, ())
-        return {name: {"not_assessable": str(error)} for name in ("robustness", CAMS)}
+        told = {"patients_known": data.patients_known, "not_assessable": str(error)}
+        return {name: dict(told) for name in ("robustness", CAMS)}
     # Imported here: a study that is fresh needs no torch.
     from polypskd.data.pixels import Taken
     from polypskd.study.cams import write_cams
@@ -49,8 +51,10 @@ def describe_frames(run: Run, data: StudyData) -> Json:
     frames = Taken(pixels, np.flatnonzero(examples.split == "test"))
     tell = partial(run.log.progress, "robustness")
     return {
-        "robustness": assess(partial(describe_robustness, data, frames, student, tell)),
-        CAMS: write_cams(run.folder, student, pixels),
+        "robustness": assess(
+            partial(describe_robustness, data, frames, student, tell), data.patients_known
+        ),
+        CAMS: {"patients_known": data.patients_known} | write_cams(run.folder, student, pixels),
     }
 
 
@@ -92,7 +96,19 @@ def list_cams(found: Json) -> tuple[str, ...]:
 
 
 def remove_stale(folder: Path, rows: Collection[int]) -> None:
-    """Remove heat maps of other rows from a run folder; other people's files stay."""
-    for path in (folder / CAMS).glob("*.png"):
-        if NAME.fullmatch(path.name) and int(path.stem) not in rows:
-            path.unlink(missing_ok=True)
+    """Remove the heat maps of other rows that the last study wrote; other people's files stay.
+
+    Args:
+        folder: of the run, with study.json and the stamp of the last study, if there was one.
+        rows: whose maps are kept.
+    """
+    if (folder / CAMS).is_symlink():
+        return
+    study, stamp = folder / STUDY[0], folder / ".steps" / "study.json"
+    listed = set(list_cams(read_json(study).get(CAMS, {}))) if study.exists() else set()
+    if stamp.exists():
+        listed |= set(read_json(stamp)["outputs"])
+    kept = list_cams({"rows": rows})
+    for name in sorted(listed - set(kept)):
+        if NAME.fullmatch(name):
+            (folder / name).unlink(missing_ok=True)

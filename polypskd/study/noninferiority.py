@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.arrays import read_arrays
 from polypskd.artifacts import read_json
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import read_examples
 from polypskd.labels.scheme import find_names, parse_scheme
-from polypskd.metrics.calibration import log_probabilities
-from polypskd.metrics.classification import predict_classes
+from polypskd.metrics.classification import predict_classes, risk_margins
 from polypskd.metrics.delong import bound_area, compare_areas, measure_areas
 from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.noninferiority import compare_runs, conclude
 from polypskd.metrics.resampling import Resampling
-from polypskd.runs import LABELS, NUMBERS
-from polypskd.study.data import Json, NotAssessableError, StudyData
+from polypskd.runs import LABELS
+from polypskd.study.answers import read_answers
+from polypskd.study.calls import CALL_OF_CLASS
+from polypskd.study.data import Json, NotAssessableError, StudyData, hide_patients
 from polypskd.study.subgroups import positive_metrics
 
 Floats = NDArray[np.float64]
@@ -91,6 +91,7 @@ def compare_answers(
     )
     return {
         "primary": PRIMARY,
+        "call": CALL_OF_CLASS,
         "margin": margin,
         "metrics": {name: one.to_dict() for name, one in compared.items()},
         "auroc": _compare_curves(logits, positive[labels], positive, sample, margin, confidence),
@@ -106,7 +107,7 @@ def _compare_curves(
     confidence: float,
 ) -> dict[str, Any]:
     # The old run first: the difference is the second less the first.
-    risks = np.stack([_score_risk(one, positive) for one in reversed(logits)])
+    risks = np.stack([risk_margins(one, positive) for one in reversed(logits)])
     areas = measure_areas(risks, outcome, sample.index)
     difference = compare_areas(areas, confidence=confidence)
     return {
@@ -118,15 +119,6 @@ def _compare_curves(
         "conclusion": conclude(difference.interval, margin),
         "confidence": confidence,
     }
-
-
-def _score_risk(logits: Floats, positive: Flags) -> Floats:
-    """Give the log odds of the positive classes: they keep apart what rounds to 1."""
-    log = log_probabilities(logits)
-    odds: Floats = np.logaddexp.reduce(log[:, positive], axis=1) - np.logaddexp.reduce(
-        log[:, ~positive], axis=1
-    )
-    return odds
 
 
 # --- any two runs -------------------------------------------------------------------------------
@@ -177,8 +169,10 @@ def compare_folders(
     if unknown := [name for name in positive if name not in classes]:
         raise ArtifactError(f"{new}: {unknown[0]!r} is none of its classes {list(classes)}")
     sample = Resampling.draw(patients, resamples, seed)
-    return {
+    known = first["patients_known"]
+    found = {
         "n_frames": len(ids),
+        "patients_known": known,
         "n_patients": sample.patients,
         **compare_answers(
             (first["logits"][here], second["logits"][there]),
@@ -188,24 +182,22 @@ def compare_folders(
             margin=margin,
         ),
     }
+    return found if known else hide_patients(found)
 
 
 def _read_answers(folder: Path) -> dict[str, Any]:
     examples = read_examples(folder / LABELS[0])
-    classes = parse_scheme(read_json(folder / LABELS[1])).classes
-    answers = read_arrays(folder / NUMBERS[3], ("rows", "student", "teacher"), verb="evaluate")
+    agreement = read_json(folder / LABELS[1])
+    classes = parse_scheme(agreement).classes
+    answers = read_answers(folder, examples)
     rows = answers["rows"]
-    if len(rows) and rows.max() >= len(examples):
-        raise ArtifactError(
-            f"{folder / NUMBERS[3]}: made of other examples; `polypskd evaluate CONFIG` makes it "
-            "anew"
-        )
     here = examples.split[rows] == "test"
     own = rows[here]
     return {
         "classes": classes,
         "ids": examples.frame_id[own],
         "patients": examples.patient_id[own],
+        "patients_known": bool(agreement.get("patients_known", True)),
         "labels": find_names(examples.consensus[own], classes),
         "logits": answers["student"][here],
     }

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from polypskd.arrays import read_arrays
 from polypskd.artifacts import read_json
 from polypskd.cohort.ballot_table import read_votes
 from polypskd.config import Config
@@ -18,6 +17,7 @@ from polypskd.labels.scheme import Scheme, find_names, name_levels, parse_scheme
 from polypskd.metrics.leave_one_out import Votes
 from polypskd.metrics.resampling import Resampling
 from polypskd.runs import LABELS, NUMBERS
+from polypskd.study.answers import read_answers
 from polypskd.study.columns import check_columns
 from polypskd.study.data import Part, StudyData
 
@@ -37,16 +37,12 @@ def open_study(folder: Path, config: Config) -> StudyData:
     agreement = read_json(folder / LABELS[1])
     scheme = parse_scheme(agreement)
     evaluation = read_json(folder / NUMBERS[0])
-    answers = read_arrays(folder / NUMBERS[3], ("rows", "student", "teacher"), verb="evaluate")
+    answers = read_answers(folder, examples)
     rows = answers["rows"]
     everyone = [one["name"] for one in agreement["statistics"].get("annotators") or ()]
     given = {name.removeprefix("given_"): words for name, words in examples.carried.items()}
-    check_columns(config.study, given | examples.carried, everyone)  # it may have changed since
-    if len(rows) and rows.max() >= len(examples):
-        raise ArtifactError(
-            f"{folder / NUMBERS[3]}: made of other examples; `polypskd evaluate CONFIG` makes it "
-            "anew"
-        )
+    # Checked before training too, but the page may have changed since.
+    check_columns(config.study, given | examples.carried, everyone, examples.patient_id)
     positive = np.isin(scheme.classes, config.study.positive or scheme.classes[-1:])
     temperature = evaluation["calibration"]["temperature"] or 1.0
 

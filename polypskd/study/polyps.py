@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -207,7 +207,10 @@ def sample_polyps(data: StudyData, polyps: Polyps) -> Resampling:
 
 
 def join_words(
-    words: Words, polyps: Polyps, read: Callable[[str], str | None]
+    words: Words,
+    polyps: Polyps,
+    read: Callable[[str], str | None],
+    absent: Container[str] = ABSENT,
 ) -> tuple[Words, dict[str, int]]:
     """Read a column and give each polyp the word of its frames.
 
@@ -215,6 +218,7 @@ def join_words(
         words: (F,) as the column says.
         polyps: whose frames they are.
         read: gives the word meant, None where it cannot be read.
+        absent: words, in lower case, that stand for nothing.
 
     Returns:
         (N,) words, empty where no frame tells one or frames contradict each other; and how many
@@ -222,7 +226,7 @@ def join_words(
         ``unreadable``.
     """
     names, place = np.unique(np.char.strip(words), return_inverse=True)
-    meant = ["" if name.lower() in ABSENT else read(name) for name in names.tolist()]
+    meant = ["" if name.lower() in absent else read(name) for name in names.tolist()]
     unreadable = np.array([one is None for one in meant], dtype=np.bool_)
     known, code = np.unique(np.array([one or "" for one in meant]), return_inverse=True)
     of_frame = code[place]

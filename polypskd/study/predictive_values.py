@@ -8,7 +8,7 @@ from polypskd.metrics.clinical.confidence import find_confident
 from polypskd.metrics.clinical.contingency import CELLS, contingency_cells, score_contingency
 from polypskd.metrics.clinical.prevalence import measure_predictive_values
 from polypskd.metrics.clinical.shares import count_cells
-from polypskd.study.calls import CUTOFF, call_positive, fix_rule
+from polypskd.study.calls import CALL_OF_RISK, CUTOFF, call_positive, fix_rule
 from polypskd.study.data import Json, StudyData
 from polypskd.study.polyps import describe_polyps, gather_test, sample_polyps
 
@@ -52,5 +52,10 @@ def describe_predictive_values(data: StudyData) -> Json:
         scores = score_contingency(table, drawn[name], data.confidence)
         found[name] = {"table": scores.to_dict(), "stated": stated, "curve": curve}
     prevalence = float(polyps.outcome.mean())
-    header = {"cutoff": CUTOFF, "confidence_rule": told, "prevalence": prevalence}
+    header = {
+        "call": CALL_OF_RISK,
+        "cutoff": CUTOFF,
+        "confidence_rule": told,
+        "prevalence": prevalence,
+    }
     return describe_polyps(data, polyps) | header | found

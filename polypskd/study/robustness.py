@@ -14,6 +14,7 @@ from polypskd.metrics.metric import confusion_terms
 from polypskd.metrics.resampling import Resampling
 from polypskd.metrics.robustness import CLEAN, Robustness, judge_robustness
 from polypskd.models.predict import Frames
+from polypskd.study.calls import CALL_OF_CLASS
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.subgroups import positive_metrics
 
@@ -79,6 +80,7 @@ def describe_robustness(
     return {
         "n_frames": len(rows),
         "n_patients": sample.patients if data.patients_known else None,
+        "call": CALL_OF_CLASS,
         "confidence": data.confidence,
         "clean": {name: one.value.to_dict() for name, one in found[CLEAN].items()},
         "kinds": {

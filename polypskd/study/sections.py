@@ -11,7 +11,7 @@ from polypskd.study.annotators import describe_annotators
 from polypskd.study.baseline import describe_baseline
 from polypskd.study.calibration import describe_calibration
 from polypskd.study.conformal import describe_conformal
-from polypskd.study.data import NotAssessableError, StudyData
+from polypskd.study.data import NotAssessableError, StudyData, hide_patients
 from polypskd.study.decisions import describe_decisions
 from polypskd.study.endpoints import describe_endpoints
 from polypskd.study.noninferiority import describe_noninferiority
@@ -59,22 +59,28 @@ def describe_study(data: StudyData, progress: Progress = lambda done, total: Non
         "confidence": data.confidence,
         "resamples": data.sample.resamples,
         "n_frames": len(data.test),
+        "patients_known": data.patients_known,
         "n_patients": data.sample.patients if data.patients_known else None,
     }
     for done, (name, describe) in enumerate(SECTIONS.items()):
         progress(done, len(SECTIONS))
-        found[name] = assess(partial(describe, data))
+        found[name] = assess(partial(describe, data), data.patients_known)
     return found
 
 
-def assess(describe: Callable[[], Json]) -> Json:
-    """Describe something, or say why it cannot be.
+def assess(describe: Callable[[], Json], patients_known: bool) -> Json:
+    """Describe something, or say why it cannot be; count no patients where they are unknown.
+
+    Args:
+        describe: a section.
+        patients_known: told in each section.
 
     >>> def refuse(): raise NotAssessableError("no size is known")
-    >>> assess(refuse)
-    {'not_assessable': 'no size is known'}
+    >>> assess(refuse, True)
+    {'patients_known': True, 'not_assessable': 'no size is known'}
     """
     try:
-        return describe()
+        found = describe()
     except NotAssessableError as error:
-        return {"not_assessable": str(error)}
+        found = {"not_assessable": str(error)}
+    return {"patients_known": patients_known} | (found if patients_known else hide_patients(found))

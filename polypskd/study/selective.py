@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from polypskd.metrics.clinical.confidence import fix_cutoffs
 from polypskd.metrics.clinical.selective import Claims, measure_selective
-from polypskd.study.calls import CUTOFF, call_positive
+from polypskd.study.calls import CALL_OF_RISK, CUTOFF, call_positive
 from polypskd.study.data import Json, StudyData
 from polypskd.study.polyps import (
     describe_polyps,
@@ -38,6 +38,7 @@ def describe_selective(data: StudyData) -> Json:
         claims, cutoffs, sample_polyps(data, polyps), confidence=data.confidence
     )
     return describe_polyps(data, polyps) | {
+        "call": CALL_OF_RISK,
         "cutoff": CUTOFF,
         "fixed_on": "val",
         "validation": validation.to_dict(),

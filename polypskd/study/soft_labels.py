@@ -32,7 +32,7 @@ def describe_soft_labels(data: StudyData) -> Json:
             "in cohort.votes"
         )
     scaled = {"before": data.test.student}
-    if len(data.validation):
+    if not data.unscaled:
         scaled["after"] = data.test.student / data.test.temperature
     shares = vote_shares(data.test.counts[several])
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)

@@ -25,7 +25,8 @@ from polypskd.metrics.metric import (
 from polypskd.metrics.resampling import patient_sums
 from polypskd.metrics.subgroup_levels import NOTHING, LevelValue, Rules, Subgroups
 from polypskd.metrics.subgroups import judge_subgroups
-from polypskd.study.columns import read_levels
+from polypskd.study.calls import CALL_OF_CLASS
+from polypskd.study.columns import join_hidden, read_levels
 from polypskd.study.data import Json, NotAssessableError, StudyData
 
 Floats = NDArray[np.float64]
@@ -38,8 +39,9 @@ CELLS = 2**24  # patient × bin × level cells summed in one pass
 def describe_subgroups(data: StudyData) -> Json:
     """Judge each level of each column, with its difference to the rest, and heterogeneity.
 
-    Calibration errors have an interval but no difference: chance alone makes the error of a small
-    level larger than that of the rest.
+    Suppressed levels are told as one, without their names or counts. Calibration errors have an
+    interval but no difference: chance alone makes the error of a small level larger than that of
+    the rest.
 
     Args:
         data: the run.
@@ -64,6 +66,7 @@ def describe_subgroups(data: StudyData) -> Json:
     told = {name: _tell(column, errors[name]) for name, column in found.items()}
     order = [LEVEL, *settings.subgroups]
     return {
+        "call": CALL_OF_CLASS,
         "metrics": [*metrics, "ece", "ece_uncalibrated"],
         "rules": {
             "least_frames": rules.frames,
@@ -198,8 +201,11 @@ def _measure_some(data: StudyData, members: list[Flags]) -> list[dict[str, Inter
 
 
 def _tell(column: Subgroups, errors: Errors) -> Json:
-    """Give plain values, the calibration errors among them."""
+    """Give plain values, the calibration errors among them, and no name of a suppressed level."""
     plain = column.to_dict()
+    hidden = [level["status"] == "suppressed" for level in plain["levels"]]
+    nothing: Json = {"status": "suppressed", "n_frames": None, "n_patients": None, "metrics": {}}
+    plain["levels"] = join_hidden(plain["levels"], hidden, nothing)
     for level in plain["levels"]:
         for name, interval in errors.get(level["name"], {}).items():
             level["metrics"][name] = LevelValue(interval, NOTHING, math.nan, math.nan).to_dict()

@@ -2,25 +2,25 @@
 
 Two strategies are judged. `resect_and_discard`, as the society's threshold has it: diminutive
 polyps called with high confidence go by the call, all others by histology. `every_call`: all polyps
-go by the call. A call knows no dysplasia; sizes and resection in pieces are the same on both sides.
+go by the call. A call is the likeliest class of the side, positive or negative, on which the risk
+stands. It knows no dysplasia; sizes and resection in pieces are the same on both sides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.errors import CohortError
 from polypskd.metrics.clinical.confidence import ConfidenceRule, find_confident
 from polypskd.metrics.clinical.endpoints import band_sizes, judge_agreement
-from polypskd.metrics.clinical.guidelines import GUIDELINES, HISTOLOGY, Guideline
+from polypskd.metrics.clinical.guidelines import DYSPLASIA, GUIDELINES, HISTOLOGY, Guideline
 from polypskd.metrics.clinical.shares import Share
 from polypskd.metrics.clinical.surveillance import Findings, compare_intervals, derive_intervals
 from polypskd.metrics.resampling import Resampling
-from polypskd.study.calls import fix_rule
+from polypskd.study.calls import CALL_OF_RISK, call_classes, call_positive, fix_rule
+from polypskd.study.columns import ABSENT
 from polypskd.study.data import Json, NotAssessableError, StudyData
 from polypskd.study.endpoints import list_rules
 from polypskd.study.polyps import Polyps, gather_test, join_sizes, join_words
@@ -31,8 +31,16 @@ Words = NDArray[np.str_]
 
 ENDPOINT = "surveillance_agreement"
 STRATEGIES = ("resect_and_discard", "every_call")
+CALL = f"{CALL_OF_RISK}, then the likeliest class of that side"
 YES = ("yes", "true", "1", "y", "piecemeal")
 NO = ("no", "false", "0", "n", "en bloc")
+PIECES = dict.fromkeys(YES, YES[0]) | dict.fromkeys(NO, NO[0])
+# Columns read by word, each with the words that it may hold and what they mean.
+WORDS = {
+    "histology": {word: word for word in HISTOLOGY},
+    "dysplasia": {word: word for word in DYSPLASIA},
+    "piecemeal": PIECES,
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Exams:
         called: (N,) histology that the student's class stands for.
         by_call: (N,) diminutive and called with high confidence.
         patients: (E,) patient of each exam.
-        left_out: exams without the histology of one of their polyps; polyps without an exam.
+        left_out: exams of whose polyps one lacks its histology, or its dysplasia or resection
+            where such a column is set; polyps without an exam.
     """
 
     reference: Findings
@@ -71,7 +80,9 @@ def describe_surveillance(data: StudyData) -> Json:
     rule, told = fix_rule(data)
     exams = _gather(data, polyps, rule)
     if not len(exams.patients):
-        raise NotAssessableError("no exam has the histology of all its polyps")
+        raise NotAssessableError(
+            "no exam has the histology of all its polyps, and what other columns are set tell of it"
+        )
     sample = Resampling.draw(exams.patients, data.sample.resamples, data.sample.seed).hold()
     unit = "exams" if settings.exam else "patients"
     note = "" if polyps.unit == "lesions" else "each frame counts as a polyp of its own"
@@ -85,6 +96,7 @@ def describe_surveillance(data: StudyData) -> Json:
         "by_call": int(exams.by_call.sum()),
         "left_out": exams.left_out,
         "confidence_rule": told,
+        "call": CALL,
         "called": _translate(data),
         "note": note,
         "guidelines": [
@@ -121,40 +133,39 @@ def _judge(
 
 
 def _gather(data: StudyData, polyps: Polyps, rule: ConfidenceRule | None) -> Exams:
-    """Find the exams, and leave out those with a polyp of unknown histology."""
-    settings = data.settings.polyps
+    """Find the exams, and leave out those with a polyp of which something is unknown."""
     sizes, _ = join_sizes(data, polyps)
-    called = np.array(list(_translate(data).values()))[polyps.predicted]
-    histology = _join(data, polyps, settings.histology, str.casefold)
-    dysplasia = _join(data, polyps, settings.dysplasia, str.casefold)
-    pieces = _join(data, polyps, settings.piecemeal, _read_pieces)
+    side = call_positive(polyps.risk, rule)
+    chosen = call_classes(polyps.probabilities, data.positive, side)
+    called = np.array(list(_translate(data).values()))[chosen]
+    words = {name: _read(data, polyps, name) for name in WORDS}
     exam = _name_exams(data, polyps)
     placed = exam != ""
     _, index = np.unique(exam, return_inverse=True)
-    unknown = np.isin(index, index[placed & (histology == "")])
-    kept = placed & ~unknown
+    kept, left_out = placed.copy(), {}
+    for name, column in words.items():
+        if getattr(data.settings.polyps, name) is None:
+            continue
+        unknown = kept & np.isin(index, index[placed & (column == "")])
+        left_out[f"exams_of_unknown_{name}"] = len(np.unique(index[unknown]))
+        kept &= ~unknown
     known = np.unique(exam[kept])
     confident = np.ones(len(polyps), bool) if rule is None else find_confident(polyps.risk, rule)
-    try:
-        findings = Findings(
-            histology=histology[kept],
-            size_mm=sizes[kept],
-            dysplasia=np.where(dysplasia == "", "none", dysplasia)[kept],
-            piecemeal=(pieces == YES[0])[kept],
-            exam=np.searchsorted(known, exam[kept]),
-        )
-    except CohortError as error:
-        raise NotAssessableError(" ".join(str(error).split())) from None
+    dysplasia = words["dysplasia"]
+    findings = Findings(
+        histology=words["histology"][kept],
+        size_mm=sizes[kept],
+        dysplasia=np.where(dysplasia == "", "none", dysplasia)[kept],
+        piecemeal=(words["piecemeal"] == YES[0])[kept],
+        exam=np.searchsorted(known, exam[kept]),
+    )
     _, first = np.unique(exam[kept], return_index=True)
     return Exams(
         reference=findings,
         called=called[kept],
         by_call=(confident & (band_sizes(sizes) == "diminutive"))[kept],
         patients=(polyps.patients if data.patients_known else exam)[kept][first],
-        left_out={
-            "exams_of_unknown_histology": len(np.unique(exam[placed & unknown])),
-            "polyps_of_unknown_exam": int((~placed).sum()),
-        },
+        left_out=left_out | {"polyps_of_unknown_exam": int((~placed).sum())},
     )
 
 
@@ -166,7 +177,7 @@ def _name_exams(data: StudyData, polyps: Polyps) -> Words:
                 "neither exams nor patients are known; set study.polyps.exam or cohort.patients"
             )
         return polyps.patients
-    exam = _join(data, polyps, data.settings.polyps.exam, str)
+    exam, _ = join_words(data.column(data.settings.polyps.exam), polyps, str)
     if not data.patients_known:
         return exam
     _, patient = np.unique(polyps.patients, return_inverse=True)
@@ -174,22 +185,24 @@ def _name_exams(data: StudyData, polyps: Polyps) -> Words:
     return np.where(exam == "", "", named)
 
 
-def _join(data: StudyData, polyps: Polyps, name: str | None, read: Any) -> Words:
-    """Read a column by polyp; all empty where it is not set."""
-    if name is None:
+def _read(data: StudyData, polyps: Polyps, name: str) -> Words:
+    """Read a column of `WORDS` by polyp; all empty where it is not set.
+
+    Cells are not quoted: they may hold a person's name, and reports are passed on.
+    """
+    column, known = getattr(data.settings.polyps, name), WORDS[name]
+    if column is None:
         return np.full(len(polyps), "")
-    return join_words(data.column(name), polyps, read)[0]
-
-
-def _read_pieces(word: str) -> str:
-    low = word.casefold()
-    if low in YES:
-        return YES[0]
-    if low in NO:
-        return NO[0]
-    raise NotAssessableError(
-        f"column of study.polyps.piecemeal: {word!r} is neither yes nor no; write one of them"
+    absent = ABSENT - known.keys()  # dysplasia "none" is told, not unknown
+    found, counts = join_words(
+        data.column(column), polyps, lambda word: known.get(word.casefold()), absent
     )
+    if counts["unreadable"]:
+        raise NotAssessableError(
+            f"column of study.polyps.{name}: {counts['unreadable']} test cells cannot be read; "
+            f"write one of: {', '.join(known)}; leave unknown ones empty"
+        )
+    return found
 
 
 def _translate(data: StudyData) -> dict[str, str]:

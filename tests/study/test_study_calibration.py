@@ -247,12 +247,11 @@ def test_without_validation_nothing_is_scaled(make_data):
     assert set(told["levels"]["easy"]) - {"n_frames", "n_patients"} == {"none"}
 
 
-def test_a_class_without_validation_frames_leaves_the_temperature_alone(make_data):
+def test_a_class_without_validation_frames_leaves_everything_unscaled(make_data):
     data = make_data(90)
     labels = np.minimum(data.validation.labels, 1)
     told = describe_calibration(replace(data, validation=replace(data.validation, labels=labels)))
-    assert "fitted" in told["scalings"]["temperature"]
-    for kind in ("vector", "isotonic"):
+    for kind in ("temperature", "vector", "isotonic"):
         reason = "the validation split has no frame of adenoma"
         assert told["scalings"][kind] == {"not_assessable": reason}
 

@@ -7,7 +7,9 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
+from polypskd.artifacts import write_json
 from polypskd.config import Network
+from polypskd.errors import OutputError
 from polypskd.models.networks import build_network
 from polypskd.study.cams import SIDE, measure_heat, paint_heat, write_cams
 from polypskd.study.frames import list_cams, remove_stale
@@ -86,11 +88,30 @@ def test_a_map_is_a_small_picture_that_holds_no_pixel_of_the_frame():
 
 def test_maps_of_other_rows_are_removed_and_other_files_stay(tmp_path):
     (tmp_path / "cams").mkdir()
-    for name in ("2.png", "7.png", "mine.png", "7.txt"):
+    for name in ("2.png", "7.png", "8.png", "99999.png", "mine.png", "7.txt"):
         (tmp_path / "cams" / name).write_text("x")
+    write_json(tmp_path / "study.json", {"cams": {"rows": [2, 7]}})
+    outputs = {"study.json": "", "cams/2.png": "", "cams/8.png": ""}
+    write_json(tmp_path / ".steps" / "study.json", {"inputs": "", "outputs": outputs})
     remove_stale(tmp_path, [2])
-    assert sorted(p.name for p in (tmp_path / "cams").iterdir()) == ["2.png", "7.txt", "mine.png"]
+    left = sorted(p.name for p in (tmp_path / "cams").iterdir())
+    assert left == ["2.png", "7.txt", "99999.png", "mine.png"]
+    assert (tmp_path / "study.json").exists()
     remove_stale(tmp_path / "nowhere", [])
+
+
+def test_a_linked_folder_is_never_followed(tmp_path):
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    run.mkdir()
+    (elsewhere / "7.png").write_text("x")
+    (run / "cams").symlink_to(elsewhere)
+    write_json(run / "study.json", {"cams": {"rows": [7]}})
+    remove_stale(run, [])
+    assert (elsewhere / "7.png").exists()
+    with pytest.raises(OutputError, match="is a link"):
+        write_cams(run, make_student(Small(), [0, 1, 2]), np.zeros((1, 16, 16, 3), np.uint8))
+    assert [p.name for p in elsewhere.iterdir()] == ["7.png"]
 
 
 def test_the_maps_are_those_of_the_gallery(tmp_path, monkeypatch):

@@ -52,9 +52,37 @@ def test_a_word_among_numbers_is_told(section):
 
 def test_a_column_of_names_is_refused_as_a_subgroup():
     study = Study.model_validate({"subgroups": {"a": {"column": "id"}}})
-    check_columns(study, {"id": np.arange(50).astype(str)}, [])
-    with pytest.raises(ConfigError, match="51 different values"):
-        check_columns(study, {"id": np.arange(51).astype(str)}, [])
+    check_columns(study, {"id": (np.arange(200) % 50).astype(str)}, [])
+    with pytest.raises(ConfigError, match="51 different values, more than 50"):
+        check_columns(study, {"id": np.tile(np.arange(51).astype(str), 4)}, [])
+
+
+@pytest.mark.parametrize(
+    ("levels", "patients"),
+    [(11, 21), (20, 20), (3, 3), (9, 9)],
+)
+def test_a_column_that_tells_patients_apart_is_refused_without_quoting_it(levels, patients):
+    study = Study.model_validate({"subgroups": {"a": {"column": "who"}}})
+    owner = np.repeat(np.arange(patients), 6)
+    columns = {"who": np.char.add("Secret ", (owner % levels).astype(str))}
+    told = f"subgroups.a: column 'who' has {levels} different values for {patients} patients"
+    with pytest.raises(ConfigError, match=told) as caught:
+        check_columns(study, columns, [], owner.astype(str))
+    assert "Secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("levels", "patients"), [(11, 22), (10, 12), (2, 2), (50, 100)])
+def test_a_column_of_few_levels_is_taken(levels, patients):
+    study = Study.model_validate({"subgroups": {"a": {"column": "site"}}})
+    owner = np.repeat(np.arange(patients), 6)
+    check_columns(study, {"site": (owner % levels).astype(str)}, [], owner.astype(str))
+
+
+def test_a_level_for_each_frame_is_refused_where_patients_are_not_told():
+    study = Study.model_validate({"subgroups": {"a": {"column": "frame"}}})
+    with pytest.raises(ConfigError, match="tells them apart"):
+        check_columns(study, {"frame": np.arange(12).astype(str)}, [])
 
 
 @given(

@@ -211,3 +211,45 @@ def test_the_section_is_plain_json_and_names_no_patient_or_frame(make_data):
     text = json.dumps(describe_endpoints(data), allow_nan=False)
     assert "patient 0" not in text
     assert "test-0" not in text
+
+
+def test_an_endpoint_of_few_patients_has_no_numbers(make_data):
+    def size(part):
+        return np.where(np.isin(part.patients, np.unique(part.patients)[:4]), "4", "12")
+
+    settings = {"columns": {"mm": size}, "polyps": {"size_mm": "mm"}, "least_patients": 1}
+    data = make_data(n=800, **settings)
+    told = by_name(describe_endpoints(data))["resect_and_discard"]
+    assert told["reason"] == "fewer than 5 patients have such polyps"
+    assert told["by_value"] == told["by_lower_bound"] == "not assessable"
+    assert told["asked"] is told["unknown"] is told["high_confidence"] is None
+    assert told["reached"] == []
+    shown = describe_endpoints(make_data(n=800, hidden_patients=4, **settings))
+    assert by_name(shown)["resect_and_discard"]["asked"] == (data.column("mm") == "4").sum()
+    assert "n" in json.loads(json.dumps(describe_endpoints(data), allow_nan=False))
+
+
+def test_size_bands_and_segments_of_few_patients_are_not_counted(make_data):
+    def rarely(word, *others):
+        def column(part):
+            rare = np.isin(part.patients, np.unique(part.patients)[:2])
+            return np.where(rare, word, np.array(others)[np.arange(len(part)) % len(others)])
+
+        return column
+
+    columns = {"mm": rarely("12", "4", "7"), "place": rarely("", "rectum", "sigmoid", "cecum")}
+    data = make_data(n=400, columns=columns, polyps=POLYPS)
+    section = describe_endpoints(data)
+    bands = section["sizes"]["bands"]
+    # A second band is held back: else the total would give the first one away.
+    assert bands["large"] is None
+    assert sum(count is None for count in bands.values()) == 2
+    assert section["sizes"]["known"] == 400
+    places = section["segments"]
+    assert places["known"] is places["unknown"] is places["contradictory"] is None
+    assert sum(count is None for count in places["segments"].values()) == 1
+    assert by_name(section)["leave_in_situ"]["unknown"] is None
+    assert by_name(section)["resect_and_discard"]["unknown"] == 0
+    told = describe_endpoints(make_data(n=400, columns=columns, polyps=POLYPS, hidden_patients=1))
+    assert told["sizes"]["bands"]["large"] == (data.column("mm") == "12").sum()
+    assert told["segments"]["unknown"] == (data.column("place") == "").sum()

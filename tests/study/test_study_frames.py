@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from polypskd.artifacts import RunLog
+from polypskd.artifacts import RunLog, write_json
 from polypskd.config import Config
 from polypskd.labels.examples import Examples
 from polypskd.runs import Run
@@ -46,7 +46,7 @@ def data():
         votes={},
         carried={},
     )
-    return SimpleNamespace(examples=examples)
+    return SimpleNamespace(examples=examples, patients_known=True)
 
 
 def test_all_frames_are_given_as_the_network_sees_them(run, data):
@@ -59,6 +59,7 @@ def test_all_frames_are_given_as_the_network_sees_them(run, data):
 def test_a_lost_frame_is_no_fault_of_the_study_and_is_not_named(run, data):
     (run.config.cohort.frames.root / "secret2.png").unlink()
     (run.folder / "cams").mkdir()
+    write_json(run.folder / "study.json", {"cams": {"rows": [9]}})
     (run.folder / "cams" / "9.png").write_text("stale")
     found = describe_frames(run, data)
     assert set(found) == {"robustness", "cams"}

@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from polypskd.metrics.calibration import ece
 from polypskd.study import subgroups
+from polypskd.study.columns import OTHER_LEVEL
 from polypskd.study.data import NotAssessableError
 from polypskd.study.subgroups import LEVEL, describe_subgroups
 
@@ -98,8 +99,13 @@ def test_small_levels_are_kept_back_by_the_rules_of_the_settings(make_data):
     hidden = by_name(
         describe_subgroups(make_data(columns={"mode": mode}, subgroups=section)), "mode"
     )
-    assert hidden["rare"]["status"] == "suppressed"
-    assert hidden["rare"]["n_frames"] is None is hidden["rare"]["n_patients"]
+    joined = hidden[OTHER_LEVEL]
+    assert joined["status"] == "suppressed"
+    assert joined["n_frames"] is None is joined["n_patients"]
+    assert not joined["metrics"]
+    # No rare word is told, and no second one that would give its numbers away.
+    assert len(hidden) == 2
+    assert "rare" not in hidden
     told = make_data(columns={"mode": mode}, subgroups=section, hidden_patients=1)
     assert by_name(describe_subgroups(told), "mode")["rare"]["status"] == "too few"
     rules = {"hidden_patients": 1, "least_patients": 2, "least_frames": 1}

@@ -20,6 +20,7 @@ from polypskd.metrics.clinical.contingency import (
 )
 from polypskd.metrics.clinical.shares import Share, count_cells, measure_share
 from polypskd.metrics.clinical.thresholds import EndpointRule, Threshold
+from polypskd.metrics.intervals import number
 from polypskd.metrics.resampling import Resampling
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,9 @@ class Reached:
     def to_dict(self) -> dict[str, object]:
         """Give plain values for JSON."""
         told = {name: getattr(self.threshold, name) for name in ("least", "source", "checked")}
-        return {"measure": self.threshold.measure, **told, **self.share.to_dict()}
+        return {"measure": self.threshold.measure, **told, **self.share.to_dict()} | {
+            "lower": number(self.share.lower)
+        }
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,10 @@ class Endpoint:
     Args:
         name: of the rule.
         by_value: met, not met or not assessable, by the point values.
-        by_lower_bound: the same, by the lower of the bounds by patient and of Wilson.
-        reason: why it is not assessable; else what to know of it; may be empty.
+        by_lower_bound: the same, by the lower of the bounds by patient and of Wilson; not
+            assessable with too few patients.
+        reason: why it, or its lower bound, is not assessable, or what else to know of it; may be
+            empty.
         reached: each threshold with what was measured.
         asked: polyps of the subset, low-confidence ones included; or exams.
         unknown: polyps that are left out because their size band or segment is not known.
@@ -238,9 +243,14 @@ def _judge(endpoint: Endpoint, rule: EndpointRule) -> Endpoint:
             endpoint, by_value=NOT_ASSESSABLE, by_lower_bound=NOT_ASSESSABLE, reason=reason
         )
     value = all(one.share.value >= one.threshold.least for one in endpoint.reached)
+    judged = replace(endpoint, by_value=MET if value else NOT_MET)
+    # Frames of one patient are not independent, and of few patients no bound can be drawn.
+    alike = [one for one in endpoint.reached if one.share.patients < rule.least_patients]
+    if alike:
+        told = ", ".join(f"{one.threshold.measure}: {one.share.patients}" for one in alike)
+        least = f"at least {rule.least_patients} are needed"
+        reason = f"too few patients for a lower bound ({told}; {least})"
+        reasons = [one for one in (endpoint.reason, reason) if one]
+        return replace(judged, by_lower_bound=NOT_ASSESSABLE, reason="; ".join(reasons))
     bound = all(one.share.lower >= one.threshold.least for one in endpoint.reached)
-    return replace(
-        endpoint,
-        by_value=MET if value else NOT_MET,
-        by_lower_bound=MET if bound else NOT_MET,
-    )
+    return replace(judged, by_lower_bound=MET if bound else NOT_MET)

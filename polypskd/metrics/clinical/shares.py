@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.metrics.classification import divide
-from polypskd.metrics.intervals import Interval, percentile_interval, wilson_interval
+from polypskd.metrics.intervals import (
+    Interval,
+    percentile_interval,
+    score_interval,
+    wilson_interval,
+)
 from polypskd.metrics.metric import is_still
 from polypskd.metrics.resampling import Resampling
 
@@ -34,6 +39,7 @@ class Share:
         wilson: as if trials were independent.
         clustered: percentile bootstrap by patient; without bounds where there are fewer than two
             patients, or where all resamples agree (as at 0 and 1), which says nothing.
+        coarse: Wilson's with patients for trials, as if all trials of a patient were one.
     """
 
     successes: int
@@ -41,6 +47,7 @@ class Share:
     patients: int
     wilson: Interval
     clustered: Interval
+    coarse: Interval
 
     @property
     def value(self) -> float:
@@ -61,8 +68,13 @@ class Share:
 
     @property
     def lower(self) -> float:
-        """The lower of the two lower bounds, for a claim that must hold for either."""
-        return float(np.fmin(self.wilson.low, self.clustered.low))
+        """The lower of Wilson's lower bound and that by patient, for a claim that holds for either.
+
+        Where the resamples give no bound by patient, that of `coarse` stands in for it: many frames
+        of few patients say no more than so many patients.
+        """
+        bounded = math.isfinite(self.clustered.low)
+        return float(np.fmin(self.wilson.low, (self.clustered if bounded else self.coarse).low))
 
     def to_dict(self) -> dict[str, object]:
         """Give plain values for JSON."""
@@ -114,11 +126,13 @@ def measure_share(successes: Floats, trials: Floats, patients: int, confidence: 
     (0.9, 'bootstrap by patient')
     """
     count, of = round(float(successes[0])), round(float(trials[0]))
+    wilson = wilson_interval(count, of, confidence)
     return Share(
         successes=count,
         trials=of,
         patients=patients,
-        wilson=wilson_interval(count, of, confidence),
+        wilson=wilson,
+        coarse=score_interval(count / of, patients, confidence) if of and patients else wilson,
         clustered=interval_by_patient(divide(successes, trials), patients, confidence),
     )
 

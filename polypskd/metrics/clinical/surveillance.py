@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 Words = NDArray[np.str_]
 
 AGREEMENT_RULE = "intervals agree if they have any point in common"
+DENOMINATOR = "exams with an interval by the reference"
 NO_ROW = -1
 
 
@@ -92,7 +93,10 @@ class SurveillanceAgreement:
         earlier: share of exams called back earlier than by the reference.
         later: share of exams called back later than by the reference.
         exams: all.
-        not_assessable: exams with a finding for which the guideline has no row.
+        not_assessable: exams without an interval by the reference, as one with a finding for which
+            the guideline has no row; they are left out.
+        no_interval_called: exams with an interval by the reference whose calls lead to none; each
+            disagrees, and is neither earlier nor later.
     """
 
     guideline: str
@@ -104,14 +108,16 @@ class SurveillanceAgreement:
     later: Share
     exams: int
     not_assessable: int
+    no_interval_called: int
 
     def to_dict(self) -> dict[str, object]:
         """Give plain values for JSON."""
         shares = ("agreement", "earlier", "later")
-        plain = ("guideline", "version", "source", "rule", "exams", "not_assessable")
-        return {name: getattr(self, name) for name in plain} | {
-            name: getattr(self, name).to_dict() for name in shares
-        }
+        named = ("guideline", "version", "source", "rule")
+        counts = ("exams", "not_assessable", "no_interval_called")
+        plain = {name: getattr(self, name) for name in (*named, *counts)}
+        told = {name: getattr(self, name).to_dict() for name in shares}
+        return plain | {"denominator": DENOMINATOR} | told
 
 
 def derive_intervals(findings: Findings, exams: int, guideline: Guideline) -> Intervals:
@@ -159,6 +165,9 @@ def compare_intervals(
 ) -> SurveillanceAgreement:
     """Compare two readings of the same E exams.
 
+    An exam without an interval by the reference is left out. One that has it, and none by what was
+    called, disagrees: else calls that lead nowhere would pass for right ones.
+
     Args:
         reference: from histology.
         called: from what was called, histology where it was sent there.
@@ -169,14 +178,18 @@ def compare_intervals(
     >>> from polypskd.metrics.clinical.guidelines import ESGE_2020
     >>> def at(*months): return Intervals(np.array(months), np.array(months), np.zeros(3))
     >>> found = compare_intervals(at(36, 120, 36), at(36, 36, np.nan), ESGE_2020)
-    >>> found.agreement.value, found.earlier.value, found.not_assessable
-    (0.5, 0.5, 1)
+    >>> found.agreement.trials, found.agreement.successes, found.earlier.successes
+    (3, 1, 1)
+    >>> found.not_assessable, found.no_interval_called
+    (0, 1)
     """
     exams = len(reference.earliest)
-    known = np.isfinite(reference.earliest) & np.isfinite(called.earliest)
+    known = np.isfinite(reference.earliest)
+    lost = known & ~np.isfinite(called.earliest)
     earlier = known & (called.latest < reference.earliest)
     later = known & (called.earliest > reference.latest)
-    flags = np.stack([known, known & ~earlier & ~later, earlier, later], axis=1).astype(np.float64)
+    flags = np.stack([known, known & ~lost & ~earlier & ~later, earlier, later], axis=1)
+    flags = flags.astype(np.float64)
     if sample is None:
         drawn, patients = flags.sum(axis=0)[None], int(known.sum())
     else:
@@ -195,6 +208,7 @@ def compare_intervals(
         later=late,
         exams=exams,
         not_assessable=exams - int(known.sum()),
+        no_interval_called=int(lost.sum()),
     )
 
 

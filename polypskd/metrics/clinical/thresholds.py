@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from polypskd.errors import ConfigError
 
 LEAST_TRIALS = 10  # ours: below it a share of 1 is no news
+LEAST_PATIENTS = 10  # ours: below it a bound by patient is guesswork
 PIVI = (
     "ASGE PIVI (Rex et al. 2011, Gastrointest Endosc 73:419), "
     "as told by Kandel & Wallace 2019, Clin Endosc 52(3)"
@@ -49,6 +50,8 @@ class EndpointRule:
         segments: of the polyps asked; empty for any.
         high_confidence: whether low-confidence polyps are left out, and counted.
         least_trials: polyps or exams below which it is not assessable.
+        least_patients: patients in a denominator below which it is not assessable by its lower
+            bound.
     """
 
     name: str
@@ -57,6 +60,7 @@ class EndpointRule:
     segments: tuple[str, ...] = ()
     high_confidence: bool = True
     least_trials: int = LEAST_TRIALS
+    least_patients: int = LEAST_PATIENTS
 
 
 ENDPOINTS: tuple[EndpointRule, ...] = (

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from polypskd.errors import ConfigError
 from polypskd.metrics.clinical.endpoints import (
@@ -78,6 +79,35 @@ def test_the_lower_bound_heeds_that_polyps_of_a_patient_fail_together():
 def test_a_perfect_small_sample_is_not_met_by_its_lower_bound():
     found = judge("npv_rectosigmoid_diminutive", make_calls(12, 0, 0, 12))
     assert (found.by_value, found.by_lower_bound) == ("met", "not met")
+
+
+def test_of_one_patient_no_lower_bound_can_be_drawn():
+    calls = make_calls(120, 0, 0, 120)
+    found = judge("npv_rectosigmoid_diminutive", calls, patients=np.zeros(240, dtype=int))
+    assert (found.by_value, found.by_lower_bound) == ("met", "not assessable")
+    assert "too few patients for a lower bound (npv: 1; at least 10 are needed)" in found.reason
+    assert "no rule of high confidence" in found.reason
+    nine = judge("npv_rectosigmoid_diminutive", calls, patients=np.arange(240) % 9)
+    assert nine.by_lower_bound == "not assessable"
+
+
+@pytest.mark.parametrize(("patients", "verdict"), [(34, "not met"), (35, "met")])
+def test_where_all_resamples_agree_patients_are_the_trials_of_the_bound(patients, verdict):
+    # 34 of 34 have a Wilson bound just below 0.9, and 35 of 35 one just above.
+    assert (proportion_confint(patients, patients, method="wilson")[0] >= 0.9) == (verdict == "met")
+    calls = make_calls(20 * patients, 0, 0, 0)
+    found = judge("npv_rectosigmoid_diminutive", calls, np.arange(20 * patients) % patients)
+    assert (found.by_value, found.by_lower_bound) == ("met", verdict)
+    low = proportion_confint(patients, patients, method="wilson")[0]
+    assert found.to_dict()["reached"][0]["lower"] == pytest.approx(low, abs=1e-12)
+
+
+def test_the_patients_of_the_denominator_count_and_not_those_of_the_cohort():
+    # 100 patients, but all polyps that are called negative are of three.
+    patients = np.concatenate([np.arange(60) % 3, 3 + np.arange(97)])
+    found = judge("npv_rectosigmoid_diminutive", make_calls(60, 0, 0, 97), patients)
+    assert (found.by_value, found.by_lower_bound) == ("met", "not assessable")
+    assert "npv: 3;" in found.reason
 
 
 def test_all_thresholds_of_an_endpoint_must_be_reached():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
+from statsmodels.stats.proportion import proportion_confint
 
 from polypskd.metrics.clinical.contingency import (
     MEASURES,
@@ -68,7 +69,9 @@ def test_where_all_resamples_agree_wilson_is_printed():
     share = measure_share(np.full(101, 10.0), np.full(101, 10.0), 5, 0.95)
     assert share.method == "Wilson"
     assert share.value == 1
-    assert share.lower == share.interval.low < 1
+    assert share.lower < share.interval.low < 1
+    # The bound for a claim takes the five patients for the trials.
+    assert share.lower == pytest.approx(proportion_confint(5, 5, method="wilson")[0], abs=1e-12)
 
 
 def test_the_lower_bound_is_the_lower_of_the_two():

@@ -153,8 +153,14 @@ def test_any_point_in_common_is_agreement_and_the_others_have_a_direction():
     assert "any point in common" in told["rule"]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     back = compare_intervals(*pair[::-1], USMSTF_2020)
-    assert back.agreement == found.agreement
-    assert (back.later, back.earlier) == (found.earlier, found.later)
+    assert (back.later.successes, back.earlier.successes) == (1, 1)
+    # Of a normal exam that was called cancer no interval follows: it counts, and not as agreement.
+    assert (back.agreement.successes, back.agreement.trials) == (2, 5)
+    assert (back.no_interval_called, back.not_assessable) == (1, 0)
+    assert (told["no_interval_called"], told["denominator"]) == (
+        0,
+        "exams with an interval by the reference",
+    )
 
 
 def test_exams_of_one_patient_are_resampled_together():
