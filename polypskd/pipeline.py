@@ -71,7 +71,7 @@ def derive(run: Run) -> bool:
     run.log.tell("derive", "start")
     cohort = load_cohort(located)
     examples, described = derive_labels(cohort, config)
-    check_columns(config.study, cohort.columns, cohort.annotators)
+    check_columns(config.study, cohort.columns, cohort.annotators, cohort.patient_ids)
     replace_examples(run, examples, inputs)
     # Hashed here and not later: these are the tables that the labels come from.
     write_json(run.folder / LABELS[1], described | {"inputs": hash_tables(config.cohort)})

@@ -82,5 +82,5 @@ def check(config: Config, folder: Path) -> Cohort:
     # Split, subclasses and stages may fail on sound files: a check that said nothing would lie.
     labels = config.labels.model_copy(update={"resamples": 0})
     derive_labels(cohort, config.model_copy(update={"labels": labels}))
-    check_columns(config.study, cohort.columns, cohort.annotators)
+    check_columns(config.study, cohort.columns, cohort.annotators, cohort.patient_ids)
     return cohort
