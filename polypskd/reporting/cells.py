@@ -87,6 +87,8 @@ def format_number(value: Any, digits: int = 3) -> str:
 
     >>> format_number(12345), format_number(-0.25), format_number(None), format_number(True)
     ('12,345', '−0.250', '–', 'yes')
+    >>> format_number(-0.0004)
+    '0.000'
     """
     if value is None:
         return DASH
@@ -95,8 +97,18 @@ def format_number(value: Any, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
-        return f"{value:,.{digits}f}".replace("-", "−")
+        # Adding 0.0 takes the sign off what rounds to zero.
+        return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
     return str(value)
+
+
+def count(number: int, noun: str) -> str:
+    """Print a number of things.
+
+    >>> count(1, "seed"), count(1200, "frame")
+    ('1 seed', '1,200 frames')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_confidence(confidence: float | None) -> str:

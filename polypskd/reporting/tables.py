@@ -116,7 +116,7 @@ def tabulate_agreement(statistics: Json) -> Table:
         for key, label in (
             ("n_annotators", "Annotators"),
             ("n_votes", "Votes"),
-            ("ties", "Frames with a tie"),
+            ("ties", "Frames with a tie, which go to the class of higher risk"),
         )
     ]
     rows.append(("Votes for a frame: least, median, most", ", ".join(votes)))
