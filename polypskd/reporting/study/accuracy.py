@@ -157,11 +157,13 @@ def _tabulate_intervals(section: Json) -> Table:
         bounds = (_bound(found.get(kind), gee=kind == "gee") for kind in INTERVALS)
         rows.append((label, counts, value, *bounds))
     confidence = format_confidence(section["confidence"])
+    known = section["patients_known"]
+    others = "the others go by patient" if known else "so do the others, for patients are unknown"
     return make_table(
         "intervals-side-by-side",
         f"{name_positives(section)} against the rest: {confidence} "
-        "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, the "
-        "others by patient; GEE weighs patients, so its estimate differs a little.",
+        "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, "
+        f"{others}; GEE weighs patients, so its estimate differs a little.",
         ("", "Frames", "Value", *INTERVALS.values()),
         rows,
         fold=f"Six kinds of {confidence} intervals of each score, side by side",
@@ -190,8 +192,8 @@ def _tabulate_units(section: Json) -> Table:
     ]
     return make_table(
         "accuracy-by-unit",
-        f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above, of "
-        f"units by patient. {'. '.join(told)}{'.' if told else ''}",
+        f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above. "
+        f"{'. '.join(told)}{'.' if told else ''}",
         ("", *(unit.capitalize() for unit in known)),
         rows,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from polypskd.reporting.cells import DASH, Cell, Table, format_estimate, format_number, make_table
 from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_picture, new_axes, tint
 from polypskd.reporting.study.bands import fill_band
+from polypskd.reporting.study.clusters import name_clusters
 from polypskd.reporting.study.polyps import tell_interval, tell_rule
 
 Json = Mapping[str, Any]
@@ -165,5 +166,6 @@ def _draw(section: Json, name: str, words: str) -> Picture | None:
         figure,
         f"PPV and NPV against prevalence, {words}: {listed or 'no prevalence is stated'}.",
         f"Predictive values of {words} were polyps rarer or more common than here (dotted line), "
-        "by Bayes' rule; marks: the stated prevalences; bands: intervals by patient.",
+        "by Bayes' rule; marks: the stated prevalences; bands: intervals "
+        f"{name_clusters(section)}.",
     )
