@@ -112,14 +112,27 @@ def _describe_evaluate(run: Run) -> Said:
 
 def _describe_report(run: Run) -> Said:
     values = _list_report(run)
+    if run.pdf is False and run.shared is None:
+        values["remark"] = "No report.pdf, as asked; that of an older report is removed."
+    values["answers"] = _tell_answers(run)
     lines = [f"Wrote {values['report']}"]
     lines += [f"Wrote {values['pdf']}"] if values["pdf"] else []
-    lines += [values["remark"]] if values["remark"] else []
+    lines += [values[key] for key in ("remark", "answers") if values[key]]
     lines.append(
         "Beside it: report.json, tables/, figures/, paper/, guidelines.md, model_card.md, "
         "data_sheet.md"
     )
     return values, "\n".join(lines)
+
+
+def _tell_answers(run: Run) -> str | None:
+    """Say that answers given for one call are not kept; None where they are the folder's own."""
+    from polypskd.reporting.answers import ANSWERS
+
+    kept = run.folder / ANSWERS
+    if run.answers is None or run.answers.resolve() == kept.resolve():
+        return None
+    return f"The answers of {run.answers} are not kept; save them as {kept} to keep them."
 
 
 def _list_report(run: Run) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from polypskd.reporting.markup import (
 from polypskd.reporting.naming import name_method
 from polypskd.reporting.overlap import tell_overlap
 from polypskd.reporting.record import Record, count_patients, has_given_classes, list_classes
+from polypskd.reporting.scores import get_class_score, get_score
 from polypskd.reporting.study.methods import describe_study
 
 SCORES = (
@@ -93,9 +94,9 @@ def tell_results(record: Record) -> list[str]:
     confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
     lines = [
         f"On the {_count_test(record)} of the test split, the student reached a macro-F1 of "
-        f"{format_estimate(evaluation.get('macro_f1'))}, an accuracy of "
-        f"{format_estimate(evaluation.get('accuracy'))} and an AUROC of "
-        f"{format_estimate(evaluation.get('auroc'))}."
+        f"{format_estimate(get_score(record, 'macro_f1'))}, an accuracy of "
+        f"{format_estimate(get_score(record, 'accuracy'))} and an AUROC of "
+        f"{format_estimate(get_score(record, 'auroc'))}."
     ]
     teacher = evaluation.get("teacher")
     if teacher:
@@ -115,7 +116,7 @@ def tabulate_results(record: Record) -> Table:
         (
             name,
             pick(record.evaluation, "per_class", name, "support"),
-            *(pick(record.evaluation, "per_class", name, key) for key, _ in SCORES),
+            *(get_class_score(record, name, key) for key, _ in SCORES),
         )
         for name in list_classes(record)
     ]

@@ -66,7 +66,8 @@ def tell_accuracy(section: Json) -> list[str]:
     told = [
         f"On {format_number(frames['n'])} test frames the student finds {asked} with a sensitivity "
         f"of {_print(scores, 'sensitivity')} and a specificity of {_print(scores, 'specificity')}; "
-        f"the area under its ROC curve is {area}.",
+        f"the area under its ROC curve is {area}."
+        + (f" A frame's call is its {section['call']}." if section.get("call") else ""),
     ]
     if not section["patients_known"]:
         return [*told, "Patients are unknown: every interval counts frames as independent."]

@@ -35,6 +35,7 @@ FAULTS = {  # of the unknown
     "contradictory": "of these, frames of one lesion contradict each other",
     "unreadable": "of these, not readable",
 }
+SUPPRESSED = "suppressed"  # for so few patients
 NOT_ASSESSABLE = "not assessable"
 
 
@@ -174,13 +175,13 @@ def _tabulate_sources(found: Sequence[Json]) -> list[Table]:
 
 def _tabulate_known(section: Json) -> list[Table]:
     """Count the polyps by size band and segment, unknown ones too."""
-    rows: list[tuple[str, str, int]] = []
+    rows: list[tuple[str, str, Any]] = []
     for what, key, groups in (("Size", "sizes", "bands"), ("Segment", "segments", "segments")):
         known = section[key]
         if groups not in known:
             continue
-        rows += [(what, name, count) for name, count in known[groups].items()]
-        rows.append((what, "unknown", known["unknown"]))
+        counts = known[groups] | {"unknown": known["unknown"]}
+        rows += [(what, name, SUPPRESSED if n is None else n) for name, n in counts.items()]
         rows += [(what, label, known[key]) for key, label in FAULTS.items() if known.get(key)]
     if not rows:
         return []

@@ -49,7 +49,8 @@ def tell_polyps(section: Json) -> str:
                 f"; {format_number(joined['mixed'])} have frames of several classes and count as "
                 "the one of highest risk"
             )
-    return f"Judged: {counts}, {format_number(section['positive'])} positive; {how}."
+    call = f" Positive by call: {section['call']}." if section.get("call") else ""
+    return f"Judged: {counts}, {format_number(section['positive'])} positive; {how}.{call}"
 
 
 def tell_rule(section: Json) -> str:
