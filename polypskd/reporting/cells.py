@@ -122,11 +122,13 @@ def mark(value: Any) -> str:
     """Print an estimate with the sign of its interval.
 
     >>> mark({"value": 1.0, "low": 0.7, "high": 1.0, "method": "Wilson"})
-    '1.000 (0.700 to 1.000)†'
+    '1.000† (0.700 to 1.000)'
     >>> mark({"value": 0.5, "low": 0.5, "high": 0.5}), mark("text")
     ('0.500‡', 'text')
     """
-    return format_estimate(value) + find_mark(value)
+    number, space, interval = format_estimate(value).partition(" (")
+    sign = find_mark(value)
+    return f"{number}{sign}{space}{interval}" if sign else format_estimate(value)
 
 
 def format_number(value: Any, digits: int = 3) -> str:

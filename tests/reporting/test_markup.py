@@ -120,7 +120,7 @@ def test_an_interval_without_width_is_not_shown_and_wilsons_is_marked():
     still = {"value": 1.0, "low": 1.0, "high": 1.0}
     wilson = {"value": 1.0, "low": 0.7, "high": 1.0, "method": "Wilson"}
     table = make_table("t", "Scores.", ("a", "b"), [("x", still), ("y", wilson)])
-    assert table.rows == (("x", "1.000‡"), ("y", "1.000 (0.700 to 1.000)†"))
+    assert table.rows == (("x", "1.000‡"), ("y", "1.000† (0.700 to 1.000)"))
     assert table.caption == (
         "Scores. †: no spread among resamples, so the interval is Wilson's. "
         "‡: no spread among resamples, so there is no interval."

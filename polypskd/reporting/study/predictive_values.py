@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Cell, Table, format_estimate, format_number, make_table
+from polypskd.reporting.cells import (
+    DASH,
+    Cell,
+    Table,
+    format_estimate,
+    format_number,
+    is_still,
+    make_table,
+)
 from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_picture, new_axes, tint
 from polypskd.reporting.study.bands import fill_band
 from polypskd.reporting.study.clusters import name_clusters
@@ -101,7 +109,7 @@ def _tell_here(table: Json) -> str:
 
 
 def _bounds(interval: Json) -> Cell:
-    if interval["low"] is None:
+    if interval["low"] is None or is_still(interval):
         return Cell(DASH)
     text = f"{format_number(interval['low'])} to {format_number(interval['high'])}"
     return Cell(text, interval)
