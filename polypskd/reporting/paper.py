@@ -28,8 +28,15 @@ from polypskd.reporting.markup import (
 )
 from polypskd.reporting.naming import name_method
 from polypskd.reporting.overlap import tell_overlap
-from polypskd.reporting.record import Record, count_patients, has_given_classes, list_classes
+from polypskd.reporting.record import (
+    Record,
+    count_patients,
+    get_study,
+    has_given_classes,
+    list_classes,
+)
 from polypskd.reporting.scores import get_class_score, get_score
+from polypskd.reporting.study.accuracy import tell_main
 from polypskd.reporting.study.methods import describe_study
 
 SCORES = (
@@ -121,9 +128,11 @@ def tabulate_results(record: Record) -> Table:
         for name in list_classes(record)
     ]
     confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
+    section = get_study(record, "accuracy")
+    intervals = f"{confidence} intervals" if section is None else tell_main(section)
     return make_table(
         "results",
-        f"Results of the student for each class on the test split; {confidence} intervals.",
+        f"Results of the student for each class on the test split; {intervals}.",
         ("Class", "Frames", *(label for _, label in SCORES)),
         rows,
     )

@@ -185,7 +185,10 @@ def test_a_number_has_one_interval_wherever_it_stands(record: Record) -> None:
         assert get_class_score(told, name, "auroc") == frames["auroc_delong"][name]
     summary = collect_report(told, None).sections[0].tables[0]
     assert "0.123" not in str(summary.rows)
-    assert "0.123" not in str(tabulate_results(told).rows)
+    table = tabulate_results(told)
+    assert "0.123" not in str(table.rows)
+    assert "DeLong's for AUROC" in table.caption
+    assert "DeLong" not in tabulate_results(replace(told, study=None)).caption
     other = {"value": 0.5} | own  # another number, as of three classes, keeps its own
     assert get_score(replace(record, evaluation={"auroc": other}), "auroc") == other
     assert get_score(replace(told, study=None), "auroc") == evaluation["auroc"]

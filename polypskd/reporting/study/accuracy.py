@@ -139,7 +139,7 @@ def _tabulate_classes(section: Json) -> Table:
     return make_table(
         "accuracy-by-class",
         f"Each class against the rest, {format_number(frames['n'])} test frames, with "
-        f"{_tell_main(section)}.",
+        f"{tell_main(section)}.",
         head,
         rows,
     )
@@ -242,7 +242,15 @@ def _print(scores: Json, name: str) -> str:
     return format_estimate(_main(scores, name))
 
 
-def _tell_main(section: Json) -> str:
+def tell_main(section: Json) -> str:
+    """Name the intervals that stand for the scores.
+
+    Args:
+        section: `accuracy` of study.json.
+
+    >>> tell_main({"patients_known": False, "confidence": 0.9})[:41]
+    '90% intervals of frames as if independent'
+    """
     by = "by patient" if section["patients_known"] else "of frames as if independent"
     return (
         f"{format_confidence(section['confidence'])} intervals {by}: Wilson's with the effective "
