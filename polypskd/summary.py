@@ -13,7 +13,8 @@ from polypskd.artifacts import read_json
 from polypskd.cohort.table import Cohort
 from polypskd.config import has_teacher
 from polypskd.metrics.teaching import warn_of_run
-from polypskd.reporting.cells import format_confidence
+from polypskd.reporting.cells import count, format_confidence
+from polypskd.reporting.comparison_prose import format_p, is_shown, leaves_out_zero
 from polypskd.runs import LABELS, NUMBERS, REPORT, STUDENT, TEACHER, Run
 
 if TYPE_CHECKING:
@@ -111,14 +112,27 @@ def _describe_evaluate(run: Run) -> Said:
 
 def _describe_report(run: Run) -> Said:
     values = _list_report(run)
+    if run.pdf is False and run.shared is None:
+        values["remark"] = "No report.pdf, as asked; that of an older report is removed."
+    values["answers"] = _tell_answers(run)
     lines = [f"Wrote {values['report']}"]
     lines += [f"Wrote {values['pdf']}"] if values["pdf"] else []
-    lines += [values["remark"]] if values["remark"] else []
+    lines += [values[key] for key in ("remark", "answers") if values[key]]
     lines.append(
         "Beside it: report.json, tables/, figures/, paper/, guidelines.md, model_card.md, "
         "data_sheet.md"
     )
     return values, "\n".join(lines)
+
+
+def _tell_answers(run: Run) -> str | None:
+    """Say that answers given for one call are not kept; None where they are the folder's own."""
+    from polypskd.reporting.answers import ANSWERS
+
+    kept = run.folder / ANSWERS
+    if run.answers is None or run.answers.resolve() == kept.resolve():
+        return None
+    return f"The answers of {run.answers} are not kept; save them as {kept} to keep them."
 
 
 def _list_report(run: Run) -> dict[str, Any]:
@@ -145,7 +159,7 @@ def _describe_run(run: Run) -> Said:
         },
     }
     lines = [
-        describe_scores(numbers, run.config.evaluation.confidence),
+        describe_scores(numbers, run.config.evaluation.confidence, bits=False),
         f"Report   {listed['report']}",
         *([f"PDF      {listed['pdf']}"] if listed["pdf"] else []),
         *([listed["remark"]] if listed["remark"] else []),
@@ -185,13 +199,13 @@ def describe_shard(
         then = f"Comparison  {(folder / 'comparison.html').resolve()}"
     elif left > len(failed):
         then = (
-            f"Of all shards, {left} runs are not done; when every shard has ended, the same "
-            "command without --shard writes the comparison."
+            f"Of all shards, {count(left, 'run')} {'is' if left == 1 else 'are'} not done; when "
+            "every shard has ended, the same command without --shard writes the comparison."
         )
     else:
         again = " and tries again what failed" if left else ""
         then = f"The same command without --shard writes the comparison{again}."
-    counts = f"{len(outcomes) - len(failed)} runs done, {len(failed)} failed"
+    counts = f"{count(len(outcomes) - len(failed), 'run')} done, {len(failed)} failed"
     lines = [
         f"Shard {shard}: {counts}",
         *(f"  {one.method}, seed {one.seed} failed: {one.error}" for one in failed),
@@ -214,9 +228,14 @@ def _tell_differences(entry: dict[str, Any]) -> str:
         f1 = found["macro_f1"]
         if f1["low"] is None:
             continue
-        shown = "no difference shown" if f1["low"] <= 0 <= f1["high"] else f"p {f1['p_holm']:.3f}"
+        holm = f1["p_holm"]
+        told_p = "" if holm is None else f"p (Holm) {format_p(holm)}"
+        shown = told_p if is_shown(f1) else "no difference shown"
+        if leaves_out_zero(f1) and not is_shown(f1):
+            shown = f"{told_p}: not shown once all comparisons are counted"
         told.append(
-            f"{f1['value']:+.3f} [{f1['low']:+.3f}, {f1['high']:+.3f}] to {reference} ({shown})"
+            f"{f1['value']:+.3f} [{f1['low']:+.3f}, {f1['high']:+.3f}] to {reference}"
+            + (f" ({shown})" if shown else "")
         )
     return "; ".join(told)
 
@@ -244,12 +263,13 @@ def _tell_bits(information: dict[str, Any]) -> list[str]:
     ]
 
 
-def describe_scores(numbers: dict[str, Any], confidence: float) -> str:
+def describe_scores(numbers: dict[str, Any], confidence: float, *, bits: bool = True) -> str:
     """Put macro-F1 and calibration error of student and teacher in a line each.
 
     Args:
         numbers: evaluation.json.
         confidence: of its intervals.
+        bits: whether the label bits have a line, too.
     """
 
     def tell(record: dict[str, Any]) -> str:
@@ -266,6 +286,6 @@ def describe_scores(numbers: dict[str, Any], confidence: float) -> str:
         lines[0] += f"   brackets: {format_confidence(confidence)} interval"
     if teacher:
         lines.append(f"Teacher  {tell(teacher)}")
-        lines += _tell_bits(numbers["information"])
+        lines += _tell_bits(numbers["information"]) if bits else []
         lines += [warning] if (warning := warn_of_run(numbers)) else []
     return "\n".join(lines)

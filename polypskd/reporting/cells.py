@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 DASH = "–"
+WILSON, STILL = "†", "‡"
+MARKS = {
+    WILSON: "no spread among resamples, so the interval is Wilson's",
+    STILL: "no spread among resamples, so there is no interval",
+}
+WIDTH = 1e-12  # of an interval that is none
 
 
 Layout = Literal["numbers", "words", "pairs", "tiles"]
@@ -72,14 +78,57 @@ def make_table(
     """
     given = [tuple(row) for row in raw]
     rows = tuple(tuple(_print_cell(cell) for cell in row) for row in given)
-    kept = tuple(
-        tuple(cell.raw if isinstance(cell, Cell) else cell for cell in row) for row in given
-    )
+    kept = tuple(tuple(_settle(_read(cell)) for cell in row) for row in given)
+    found = {find_mark(_read(cell)) for row in given for cell in row}
+    notes = [f"{sign}: {MARKS[sign]}." for sign in MARKS if sign in found]
+    caption = " ".join([caption, *notes]).strip()
     return Table(caption, tuple(head), rows, key=key, raw=kept, **look)
 
 
 def _print_cell(cell: Any) -> str:
-    return cell.text if isinstance(cell, Cell) else format_estimate(cell)
+    return cell.text if isinstance(cell, Cell) else mark(cell)
+
+
+def _read(cell: Any) -> Any:
+    return cell.raw if isinstance(cell, Cell) else cell
+
+
+def _settle(value: Any) -> Any:
+    """Take the interval of no width off an estimate."""
+    return {**value, "low": None, "high": None} if is_still(value) else value
+
+
+def is_still(value: Any) -> bool:
+    """Tell whether an estimate has an interval of no width: its resamples never varied.
+
+    >>> is_still({"value": 1.0, "low": 1.0, "high": 1.0}), is_still({"value": 1.0, "low": None})
+    (True, False)
+    """
+    if not isinstance(value, Mapping):
+        return False
+    low, high = value.get("low"), value.get("high")
+    return low is not None and high is not None and abs(high - low) < WIDTH
+
+
+def find_mark(value: Any) -> str:
+    """Find the sign of an estimate whose interval is not that of the caption; empty for none."""
+    if is_still(value):
+        return STILL
+    wilson = isinstance(value, Mapping) and value.get("method") == "Wilson"
+    return WILSON if wilson and point(value) is not None else ""
+
+
+def mark(value: Any) -> str:
+    """Print an estimate with the sign of its interval.
+
+    >>> mark({"value": 1.0, "low": 0.7, "high": 1.0, "method": "Wilson"})
+    '1.000† (0.700 to 1.000)'
+    >>> mark({"value": 0.5, "low": 0.5, "high": 0.5}), mark("text")
+    ('0.500‡', 'text')
+    """
+    number, space, interval = format_estimate(value).partition(" (")
+    sign = find_mark(value)
+    return f"{number}{sign}{space}{interval}" if sign else format_estimate(value)
 
 
 def format_number(value: Any, digits: int = 3) -> str:
@@ -87,6 +136,8 @@ def format_number(value: Any, digits: int = 3) -> str:
 
     >>> format_number(12345), format_number(-0.25), format_number(None), format_number(True)
     ('12,345', '−0.250', '–', 'yes')
+    >>> format_number(-0.0004)
+    '0.000'
     """
     if value is None:
         return DASH
@@ -95,8 +146,18 @@ def format_number(value: Any, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     if isinstance(value, float):
-        return f"{value:,.{digits}f}".replace("-", "−")
+        # Adding 0.0 takes the sign off what rounds to zero.
+        return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
     return str(value)
+
+
+def count(number: int, noun: str) -> str:
+    """Print a number of things.
+
+    >>> count(1, "seed"), count(1200, "frame")
+    ('1 seed', '1,200 frames')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_confidence(confidence: float | None) -> str:
@@ -129,7 +190,7 @@ def format_estimate(value: Any, digits: int = 3) -> str:
     if not isinstance(value, Mapping) or text == DASH:
         return text
     low, high = value.get("low"), value.get("high")
-    if low is None or high is None:
+    if low is None or high is None or is_still(value):
         return text
     return f"{text} ({format_number(low, digits)} to {format_number(high, digits)})"
 

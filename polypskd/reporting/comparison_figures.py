@@ -68,7 +68,7 @@ def draw_forest(record: Json, reference: str) -> Picture | None:
         encode(figure),
         f"Differences in macro-F1 to {reference}: {listed}.",
         f"Right of the line is better than {reference}. A filled square: the interval leaves "
-        "out 0; an open one: no difference shown.",
+        "out 0 and p (Holm) is below 0.05; an open one: no difference shown.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polypskd.reporting.cells import DASH, format_confidence, format_number, pick
+from polypskd.reporting.cells import DASH, count, format_confidence, format_number, pick
 
 Json = dict[str, Any]
 GAP = "\u00a0"  # no line break within an interval
@@ -62,28 +62,30 @@ def format_p(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def count(number: int, noun: str) -> str:
-    """Print a number of things.
-
-    >>> count(1, "seed"), count(1200, "frame")
-    ('1 seed', '1,200 frames')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def list_seeds(method: Any) -> set[int]:
     """Give the seeds with which a method's runs succeeded."""
     return {run["seed"] for run in pick(method, "runs") or ()}
 
 
-def is_shown(difference: Any) -> bool:
+def leaves_out_zero(difference: Any) -> bool:
     """Say whether the interval leaves out 0; False where there is none.
 
-    >>> is_shown({"low": 0.1, "high": 0.2}), is_shown({"low": -0.1, "high": 0.2}), is_shown(None)
-    (True, False, False)
+    >>> leaves_out_zero({"low": 0.1, "high": 0.2}), leaves_out_zero({"low": -0.1, "high": 0.2})
+    (True, False)
     """
     low, high = pick(difference, "low"), pick(difference, "high")
     return low is not None and high is not None and not low <= 0 <= high
+
+
+def is_shown(difference: Any) -> bool:
+    """Say whether the interval leaves out 0, also once all comparisons are counted.
+
+    >>> found = {"low": 0.1, "high": 0.2}
+    >>> is_shown(found), is_shown(found | {"p_holm": 0.2}), is_shown(None)
+    (True, False, False)
+    """
+    holm = pick(difference, "p_holm")
+    return leaves_out_zero(difference) and (holm is None or holm < ALPHA)
 
 
 def describe_difference(difference: Any, reference: str, seeds: int) -> str:
@@ -108,7 +110,7 @@ def describe_difference(difference: Any, reference: str, seeds: int) -> str:
     holm = pick(difference, "p_holm")
     if holm is not None:
         text += f"; p{GAP}(Holm){GAP}{format_p(holm)}"
-    if not is_shown(difference):
+    if not leaves_out_zero(difference):
         return f"no difference shown: {text}."
     if holm is not None and holm >= ALPHA:
         return f"{text}: not shown once all comparisons are counted."
@@ -167,7 +169,8 @@ def explain_reading(record: Json) -> list[str]:
         "A difference is the mean over seeds of a method's score minus the reference's with the "
         f"same seed. Its bracket is a {confidence} interval of the paired bootstrap: {unit} and "
         f"seeds are both drawn with replacement{often}, the same draw for all methods.",
-        "A difference is called shown only if its interval leaves out 0. "
+        "A difference is called shown only if its interval leaves out 0 and its p (Holm) is below "
+        f"{ALPHA:g}. "
         "“No difference shown” is not proof that there is none: the bracket says how large it may "
         "still be.",
         "p (Holm) is the two-sided bootstrap p value, adjusted for all pairs of method and "
@@ -211,8 +214,8 @@ def list_limitations(record: Json) -> list[str]:
         "center or endoscope.",
         "Each method was trained with the settings of this config; other settings may order them "
         "otherwise.",
-        "The reference standard is the annotators' consensus, not histology, unless the cohort's "
-        "owner says otherwise.",
+        "The reference standard is that of the runs, as each of their reports tells it: the "
+        "annotators' consensus, or the class given with each frame.",
     ]
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Table, flatten, format_confidence, format_number, pick
+from polypskd.reporting.cells import (
+    DASH,
+    Table,
+    count,
+    flatten,
+    format_confidence,
+    format_number,
+    pick,
+)
 from polypskd.reporting.comparison_prose import (
     GAP,
-    count,
     format_difference,
     format_p,
     format_spread,

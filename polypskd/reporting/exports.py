@@ -15,7 +15,7 @@ from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import Content, Section, walk
 from polypskd.reporting.data_sheet import write_data_sheet
 from polypskd.reporting.figures import Picture, style
-from polypskd.reporting.folders import refuse_others, replace_folder, seal
+from polypskd.reporting.folders import forget_report, refuse_others, replace_folder, seal
 from polypskd.reporting.guidelines import (
     Audit,
     audit_report,
@@ -97,6 +97,7 @@ def write_outputs(
         "report.html": page,
     }
     made = ["report.json", "guidelines.json", *texts]
+    forget_report(run)
     if wishes.pdf:
         _write_pdf(run / "report.pdf", page, fingerprint(record.provenance))
         made.append("report.pdf")

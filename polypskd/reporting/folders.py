@@ -1,7 +1,8 @@
 """Folders and texts that are replaced as a whole, but never over somebody's own work.
 
 A folder of ours holds a list of its files and their hashes; a text of ours begins with the hash of
-the rest. What differs from that was made or changed by somebody else, and is left alone.
+the rest; the stamp of the report knows the hashes of the other files. What differs from that was
+made or changed by somebody else, and is left alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from polypskd.artifacts import describe_fault, file_hash, read_json
 from polypskd.errors import OutputError
 
 FOLDERS = ("tables", "figures", "paper")
+STAMPED = ("report.html", "report.json", "guidelines.json")  # guarded by the hashes of the stamp
 SEALED = ("guidelines.md", "model_card.md", "data_sheet.md")
 PDF = "report.pdf"
 PDF_MARK = "polypskd"  # its identifier begins so
@@ -40,6 +42,11 @@ def refuse_others(run: Path) -> None:
         refuse_foreign(run / name)
     for name in SEALED:
         refuse_unsealed(run / name)
+    hashes = _read_stamp(run)
+    for name in STAMPED:
+        path = run / name
+        if path.exists() and hashes.get(name) not in (None, file_hash(path)):
+            raise OutputError(f"{path}: changed by hand since it was made; {AWAY}")
     if (run / PDF).exists() and not _is_our_pdf(run / PDF):
         raise OutputError(f"{run / PDF}: not made by polypskd; {AWAY}")
 
@@ -64,8 +71,25 @@ def remove_report(run: Path, names: Iterable[str]) -> None:
 
 def list_stamped(run: Path) -> tuple[str, ...]:
     """List the outputs that the last report of a run has written; none if there is none."""
-    stamp = run / ".steps" / "report.json"
-    return tuple(read_json(stamp).get("outputs", {})) if stamp.exists() else ()
+    return tuple(_read_stamp(run))
+
+
+def forget_report(run: Path) -> None:
+    """Take back the last report's stamp, before its files are replaced.
+
+    What a stopped process leaves would else look as if somebody had changed it by hand.
+    """
+    _stamp(run).unlink(missing_ok=True)
+
+
+def _stamp(run: Path) -> Path:
+    return run / ".steps" / "report.json"
+
+
+def _read_stamp(run: Path) -> dict[str, str]:
+    stamp = _stamp(run)
+    outputs: dict[str, str] = read_json(stamp).get("outputs", {}) if stamp.exists() else {}
+    return outputs
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -171,7 +171,7 @@ def _list_missing(item: Item, facts: Sequence[Evidence], answered: bool) -> tupl
     answered = answered and bool(item.study)
     if item.asks and not answered:
         lacking.append(item.asks)
-    if item.about == UNKNOWN and not answered:
+    if item.about == UNKNOWN:  # whether that answers it, nobody here can tell
         lacking.append(SEE)
     return tuple(dict.fromkeys(lacking))
 

@@ -24,7 +24,7 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # \textquotedbl would ask for the T1 encoding
     "−": "$-$",
     "–": "--",
     "≥": r"$\geq$",
@@ -33,10 +33,13 @@ LATEX = {
     "×": r"$\times$",
     "→": r"$\rightarrow$",
     "κ": r"$\kappa$",
+    "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
     "…": r"\ldots{}",
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|#~!])")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet may run what begins so
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet may run what begins so
+BREAKS = ("\t", "\r", "\n")
 PLAIN = re.compile(r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
 NUMBER = r"([+−-]?\d[\d,]*(?:\.\d+)?)"
 ESTIMATE = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))?")  # as cells.py prints it
@@ -67,7 +70,9 @@ def escape_cell(text: str) -> str:
     >>> escape_cell("=HYPERLINK(1)"), escape_cell("-0.5"), escape_cell("polyp")
     ("'=HYPERLINK(1)", '-0.5', 'polyp')
     """
-    return f"'{text}" if text.startswith(FORMULA) and not PLAIN.fullmatch(text) else text
+    bare = text.lstrip()
+    risky = text.startswith(BREAKS) or bare.startswith(FORMULA)
+    return f"'{text}" if risky and not PLAIN.fullmatch(text) else text
 
 
 def write_csv(table: Table) -> str:
@@ -81,7 +86,8 @@ def write_csv(table: Table) -> str:
     'Class,F1,F1 low,F1 high\npolyp,0.5,0.25,0.75\n'
     """
     rows: Sequence[Sequence[Any]] = table.raw or [
-        [_read_printed(cell) for cell in row] for row in table.rows
+        [cell if at == 0 else _read_printed(cell) for at, cell in enumerate(row)]
+        for row in table.rows
     ]
     wide = [any(isinstance(row[j], Mapping) for row in rows) for j in range(len(table.head))]
     head: list[str] = []
@@ -122,14 +128,14 @@ def tabulate_latex(table: Table, label: str) -> str:
         label: to refer to it; letters and hyphens.
     """
     columns = "".join("r" if right else "l" for right in _find_numbers(table))
-    body = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in table.rows]
+    body = [_row_latex(row) for row in table.rows]
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{escape_latex(table.caption)}}}\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            " & ".join(escape_latex(name) for name in table.head) + r" \\",
+            _row_latex(table.head),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -138,6 +144,12 @@ def tabulate_latex(table: Table, label: str) -> str:
             "",
         ]
     )
+
+
+def _row_latex(cells: Sequence[str]) -> str:
+    """Write a row; one that begins with [ or * would be read as an option of the row before."""
+    text = " & ".join(escape_latex(cell) for cell in cells)
+    return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
 
 
 def _read_printed(text: str) -> Any:

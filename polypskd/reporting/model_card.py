@@ -10,6 +10,7 @@ from polypskd.reporting.markup import escape_markdown, tabulate_markdown
 from polypskd.reporting.paper import NOTICE, list_methods, tabulate_results
 from polypskd.reporting.prose import list_limitations
 from polypskd.reporting.record import Record, list_classes, name_levels
+from polypskd.reporting.scores import get_score
 
 OUT_OF_SCOPE = (
     "Any decision about a patient: diagnosis, resection, leaving in situ, surveillance.",
@@ -97,7 +98,10 @@ def _tabulate_model(record: Record) -> Table:
 def _tabulate_overall(record: Record, confidence: str) -> Table:
     evaluation = record.evaluation
     count = format_number(evaluation.get("n_frames"))
-    rows = [(label, pick(evaluation, *keys)) for label, keys in OVERALL]
+    rows = [
+        (label, get_score(record, keys[0]) if len(keys) == 1 else pick(evaluation, *keys))
+        for label, keys in OVERALL
+    ]
     caption = f"On the {count} frames of the test split; {confidence} intervals in brackets."
     return make_table("", caption, ("Measure", "Value"), rows)
 

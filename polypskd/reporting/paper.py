@@ -13,6 +13,7 @@ import numpy as np
 
 from polypskd.reporting.cells import (
     Table,
+    count,
     format_confidence,
     format_estimate,
     format_number,
@@ -25,23 +26,19 @@ from polypskd.reporting.markup import (
     tabulate_latex,
     tabulate_markdown,
 )
-from polypskd.reporting.record import Record, count_patients, has_given_classes, list_classes
+from polypskd.reporting.naming import name_method
+from polypskd.reporting.overlap import tell_overlap
+from polypskd.reporting.record import (
+    Record,
+    count_patients,
+    get_study,
+    has_given_classes,
+    list_classes,
+)
+from polypskd.reporting.scores import get_class_score, get_score
+from polypskd.reporting.study.accuracy import tell_main
 from polypskd.reporting.study.methods import describe_study
 
-METHODS = {
-    "none": "from the labels alone, without distillation",
-    "kd": "by knowledge distillation (Hinton et al. 2015)",
-    "skd": "by subclass knowledge distillation (Sajedi and Plataniotis 2022)",
-    "subclass_distillation": "by subclass distillation (Müller et al. 2020)",
-    "class_wise": "by class-wise distillation (Li and Yang 2023)",
-    "soft_votes": "from the annotators' votes as soft targets (Wei et al. 2022)",
-    "ordinal_skd": "by subclass knowledge distillation with ordinal targets",
-    "lelp": "by linear projections of the teacher's embeddings (LELP; Loo et al. 2024)",
-    "dkd": "by decoupled knowledge distillation (Zhao et al. 2022)",
-    "dist": "by DIST (Huang et al. 2022)",
-    "nkd": "by normalized knowledge distillation (Yang et al. 2023)",
-    "logit_std": "by knowledge distillation on standardized logits (Sun et al. 2024)",
-}
 SCORES = (
     ("precision", "Precision"),
     ("recall", "Recall"),
@@ -104,9 +101,9 @@ def tell_results(record: Record) -> list[str]:
     confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
     lines = [
         f"On the {_count_test(record)} of the test split, the student reached a macro-F1 of "
-        f"{format_estimate(evaluation.get('macro_f1'))}, an accuracy of "
-        f"{format_estimate(evaluation.get('accuracy'))} and an AUROC of "
-        f"{format_estimate(evaluation.get('auroc'))}."
+        f"{format_estimate(get_score(record, 'macro_f1'))}, an accuracy of "
+        f"{format_estimate(get_score(record, 'accuracy'))} and an AUROC of "
+        f"{format_estimate(get_score(record, 'auroc'))}."
     ]
     teacher = evaluation.get("teacher")
     if teacher:
@@ -126,14 +123,16 @@ def tabulate_results(record: Record) -> Table:
         (
             name,
             pick(record.evaluation, "per_class", name, "support"),
-            *(pick(record.evaluation, "per_class", name, key) for key, _ in SCORES),
+            *(get_class_score(record, name, key) for key, _ in SCORES),
         )
         for name in list_classes(record)
     ]
     confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
+    section = get_study(record, "accuracy")
+    intervals = f"{confidence} intervals" if section is None else tell_main(section)
     return make_table(
         "results",
-        f"Results of the student for each class on the test split; {confidence} intervals.",
+        f"Results of the student for each class on the test split; {intervals}.",
         ("Class", "Frames", *(label for _, label in SCORES)),
         rows,
     )
@@ -141,7 +140,7 @@ def tabulate_results(record: Record) -> Table:
 
 def _tell_data(record: Record) -> list[str]:
     patients = count_patients(record)
-    of = f" of {format_number(patients)} patients" if patients else ""
+    of = f" of {count(patients, 'patient')}" if patients else ""
     classes = list_classes(record)
     kind = pick(record.config, "cohort", "frames", "kind")
     lines = []
@@ -153,7 +152,8 @@ def _tell_data(record: Record) -> list[str]:
     )
     excluded = sum(record.exclusions.values())
     if excluded:
-        lines.append(f"{format_number(excluded)} further frames were left out before labeling.")
+        more = f"{count(excluded, 'further frame')} {'was' if excluded == 1 else 'were'}"
+        lines.append(f"{more} left out before labeling.")
     split = record.examples.split
     sizes = [f"{format_number(int(np.sum(split == key)))} {name}" for key, name in SPLITS]
     if pick(record.config, "cohort", "split", "kind") == "column":
@@ -161,11 +161,7 @@ def _tell_data(record: Record) -> list[str]:
     else:
         how = "were drawn at random" + (", by patient" if patients else "")
     lines.append(f"The splits ({', '.join(sizes)} frames) {how}.")
-    lines.append(
-        "No patient stands in two splits."
-        if patients
-        else "Patients are unknown, so that frames of one patient may stand in several splits."
-    )
+    lines.append(tell_overlap(record))
     return lines
 
 
@@ -176,8 +172,8 @@ def _tell_reference(record: Record) -> list[str]:
     people, votes = statistics.get("n_annotators"), statistics.get("n_votes")
     lines = []
     if votes:
-        by = f" of {format_number(people)} annotators" if people else ""
-        lines.append(f"{format_number(votes)} votes{by} were at hand.")
+        by = f" of {count(people, 'annotator')}" if people else ""
+        lines.append(f"{count(votes, 'vote')}{by} {'was' if votes == 1 else 'were'} at hand.")
     lines.append(
         "The reference standard is the consensus: the class with most votes. Ties go to the class "
         "of higher risk."
@@ -193,14 +189,13 @@ def _tell_reference(record: Record) -> list[str]:
 def _tell_model(record: Record) -> list[str]:
     config, evaluation = record.config, record.evaluation
     method = evaluation.get("method") or {}
-    kind = method.get("kind") if isinstance(method, dict) else method
     lines = []
     teacher = evaluation.get("teacher")
     subclasses = record.agreement.get("subclasses") or ()
     if teacher:
         lines.append(f"The teacher is {_tell_network(teacher, config, 'teacher')}")
     lines.append(f"The student is {_tell_network(evaluation, config, 'student')}")
-    lines.append(f"The student was trained {METHODS.get(str(kind), f'by {kind}')}.")
+    lines.append(f"The student was trained {name_method(record)}.")
     if isinstance(method, dict) and method.get("temperature") is not None and teacher:
         weight = method.get("alpha")
         share = f" and a balance alpha of {weight:g}" if weight is not None else ""
@@ -216,12 +211,12 @@ def _tell_model(record: Record) -> list[str]:
 def _tell_network(side: dict[str, Any], config: dict[str, Any], who: str) -> str:
     network = pick(side, "model", "network")
     name = network.get("kind") if isinstance(network, dict) else network
-    count = pick(config, who, "ensemble") or 1
+    several = pick(config, who, "ensemble") or 1
     parts = [f"a {name or 'network'}"]
-    if count > 1:
-        parts = [f"an ensemble of {count} networks ({name})" if name else f"{count} networks"]
+    if several > 1:
+        parts = [f"an ensemble of {several} networks ({name})" if name else f"{several} networks"]
     if size := pick(side, "model", "parameters"):
-        parts.append(f"of {format_number(size)} parameters" + (" in all" if count > 1 else ""))
+        parts.append(f"of {format_number(size)} parameters" + (" in all" if several > 1 else ""))
     fit = pick(config, who, "fit") or {}
     told = f"{' '.join(parts)}"
     if fit.get("epochs"):
@@ -260,8 +255,8 @@ def _tell_statistics(record: Record) -> list[str]:
 def _count_test(record: Record) -> str:
     evaluation = record.evaluation
     patients = evaluation.get("n_patients") if record.agreement.get("patients_known") else None
-    of = f" of {format_number(patients)} patients" if patients else ""
-    return f"{format_number(evaluation.get('n_frames'))} frames{of}"
+    of = f" of {count(patients, 'patient')}" if patients else ""
+    return f"{count(evaluation.get('n_frames') or 0, 'frame')}{of}"
 
 
 def _to_markdown(passages: tuple[Passage, ...]) -> str:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from polypskd.metrics.teaching import warn_of_run
 from polypskd.reporting.cells import (
     DASH,
+    count,
     format_confidence,
     format_estimate,
     format_number,
     pick,
     point,
 )
-from polypskd.reporting.record import Json, Record, has_given_classes, has_single_votes
+from polypskd.reporting.naming import name_method, name_network
+from polypskd.reporting.overlap import tell_overlap
+from polypskd.reporting.record import (
+    Json,
+    Record,
+    has_given_classes,
+    has_single_votes,
+)
 
+SMALL_FRAMES, SMALL_PATIENTS = 400, 50  # a test split of fewer is called a small sample
 FEW_FRAMES = 50  # of the validation split; a temperature fitted on fewer is mostly noise
 WORDS = (
     (
@@ -66,27 +74,18 @@ def describe_test(record: Record) -> str:
     size = f", {format_number(parameters)} parameters" if parameters else ""
     known = record.agreement.get("patients_known")
     people = evaluation.get("n_patients") if known else None
-    of = f" of {format_number(people)} patients" if people else ""
+    of = f" of {count(people, 'patient')}" if people else ""
     annotators = pick(record.agreement, "statistics", "n_annotators")
-    by = f"{format_number(annotators)} annotators" if annotators else "the annotators"
+    by = count(annotators, "annotator") if annotators else "the annotators"
     standard = "one vote a frame" if has_single_votes(record) else f"the consensus of {by}"
     if has_given_classes(record):
         standard = "the class given with each frame"
     who = f"({network}{size})" if network or size else ""
     return (
-        f"A student {who}, trained by {_name_method(record)}, was tested on "
-        f"{format_number(evaluation.get('n_frames'))} frames{of} (the "
+        f"A student {who}, trained {name_method(record)}, was tested on "
+        f"{count(evaluation.get('n_frames') or 0, 'frame')}{of} (the "
         f"{evaluation.get('split') or 'test'} split). The reference standard is {standard}."
     ).replace("student ,", "student,")
-
-
-def name_network(value: Any) -> str:
-    """Name a network, given as a name or as its section of the config.
-
-    >>> name_network("resnet10"), name_network({"kind": "resnet10", "width": 16})
-    ('resnet10', 'resnet10')
-    """
-    return str(pick(value, "kind") or "") if isinstance(value, Mapping) else str(value or "")
 
 
 def list_findings(record: Record) -> list[str]:
@@ -114,12 +113,14 @@ def list_findings(record: Record) -> list[str]:
 def list_limits(record: Record) -> str:
     """Say the limits in one line; `list_limitations` tells them all."""
     known = record.agreement.get("patients_known")
-    patients = "" if known else ", patients unknown"
-    return (
-        f"Limits: one cohort, one seed, {format_number(record.evaluation.get('n_frames'))} test "
-        f"frames{patients}, no histology unless the cohort's owner says otherwise; more under "
-        "Limitations."
+    limits = ["one cohort", "one seed", count(record.evaluation.get("n_frames") or 0, "test frame")]
+    limits += [] if known else ["patients unknown"]
+    limits.append(
+        "a reference standard given with the frames"
+        if has_given_classes(record)
+        else "annotators' votes as the reference standard, not histology"
     )
+    return f"Limits: {', '.join(limits)}; more under Limitations."
 
 
 def describe_curriculum(config: Json) -> str:
@@ -147,13 +148,16 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
     supports = {name: pick(evaluation, "per_class", name, "support") for name in classes}
     known = {name: size for name, size in supports.items() if size is not None}
     patients = evaluation.get("n_patients") if record.agreement.get("patients_known") else None
-    of = f" of {patients:,} patients" if patients else ""
-    lines = [
-        f"Small sample: all results rest on {format_number(evaluation.get('n_frames'))} frames{of}."
-    ]
+    frames = evaluation.get("n_frames") or 0
+    of = f" of {count(patients, 'patient')}" if patients else ""
+    rest = f"ll results rest on {count(frames, 'frame')}{of}."
+    small = frames < SMALL_FRAMES or (patients is not None and patients < SMALL_PATIENTS)
+    lines = [f"Small sample: a{rest}" if small else f"A{rest}"]
     if known:
         least = min(known, key=lambda name: known[name])
-        lines.append(f"The smallest class, {least}, has {known[least]:,} frames in this split.")
+        lines.append(
+            f"The smallest class, {least}, has {count(known[least], 'frame')} in this split."
+        )
     lines += _doubt_numbers(record, classes)
     notes = [str(note) for note in record.agreement.get("notes") or ()]
     told = any(note.startswith("Patients are unknown") for note in notes)
@@ -167,13 +171,23 @@ def list_limitations(record: Record, classes: list[str]) -> list[str]:
         f"One seed ({DASH if seed is None else seed}): another seed gives other numbers; "
         "a difference between methods needs several seeds.",
         "One cohort: nothing here says how the student does at another center or endoscope.",
-        "The reference standard is the class given with each frame; the cohort's owner knows "
-        "where it comes from."
-        if has_given_classes(record)
-        else "The reference standard is the annotators' consensus, not histology, unless the "
-        "cohort's owner says otherwise.",
+        _doubt_reference(record),
     ]
     return lines + notes
+
+
+def _doubt_reference(record: Record) -> str:
+    """Say what the reference standard is not, by what this run used."""
+    if has_given_classes(record):
+        return (
+            "The reference standard is the class given with each frame; the cohort's owner knows "
+            "where it comes from."
+        )
+    what = "one vote a frame" if has_single_votes(record) else "the annotators' consensus"
+    told = f"The reference standard is {what}, not histology"
+    if pick(record.config, "study", "polyps", "histology") is None:
+        return f"{told}: no column of histology was named."
+    return f"{told}: the column of histology is used for surveillance intervals only."
 
 
 def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
@@ -191,7 +205,7 @@ def _doubt_numbers(record: Record, classes: list[str]) -> list[str]:
     fitted = int(np.sum(record.examples.split == "val"))
     if fitted < FEW_FRAMES:
         lines.append(
-            f"The validation split has {format_number(fitted)} frames only: the temperature and "
+            f"The validation split has {count(fitted, 'frame')} only: the temperature and "
             "the choice of epoch rest on few."
         )
     areas = {"of all classes": pick(evaluation, "auroc", "low")}
@@ -211,11 +225,13 @@ def describe_methods(record: Record) -> list[str]:
     known = record.agreement.get("patients_known")
     by = " of patients" if known else " of frames, for patients are unknown"
     return [
-        f"The student was trained by {_name_method(record)}.",
+        f"The student was trained {name_method(record)}.",
         *_describe_networks(record),
         "The weights kept are those of the epoch with the highest macro-F1 on the validation "
         "split.",
-        "The student sees the frame alone.",
+        "The student sees the frame alone; its probabilities for each frame stand in "
+        "predictions.csv of the run folder.",
+        tell_overlap(record),
         "The reference standard is the class given with each frame."
         if has_given_classes(record)
         else "The reference standard is the consensus, the class with most votes; ties go to the "
@@ -233,22 +249,11 @@ def _describe_networks(record: Record) -> list[str]:
         if not isinstance(part, Mapping) or (who == "teacher" and not record.evaluation.get(who)):
             continue
         network, epochs = name_network(part.get("network")), pick(part, "fit", "epochs")
-        count = part.get("ensemble") or 1
-        several = f"an ensemble of {count} networks {network}" if count > 1 else network
+        size = part.get("ensemble") or 1
+        several = f"an ensemble of {size} networks {network}" if size > 1 else network
         if network and epochs:
-            lines.append(f"The {who} ({several}) was trained for {epochs} epochs.")
+            lines.append(f"The {who} ({several}) was trained for {count(epochs, 'epoch')}.")
     size = pick(record.config, "augment", "size")
     if isinstance(size, int):
         lines.append(f"Frames were resized to {size} by {size} pixels.")
     return lines
-
-
-def _name_method(record: Record) -> str:
-    method: Any = record.evaluation.get("method") or {}
-    kind = method.get("kind") if isinstance(method, dict) else method
-    names = {
-        "skd": "subclass knowledge distillation (Sajedi & Plataniotis 2022)",
-        "kd": "knowledge distillation (Hinton, Vinyals & Dean 2015)",
-        "none": "labels alone, without distillation",
-    }
-    return names.get(str(kind), str(kind))

@@ -21,7 +21,8 @@ from polypskd.labels.examples import Examples, read_examples
 from polypskd.reporting.comparison_shape import find_misfit, holds_run
 
 Json = dict[str, Any]
-HIDDEN = frozenset({"root", "path", "weights"})  # a path may name a user or a hospital
+# A path may name a user or a hospital, a pattern of file names a patient.
+HIDDEN = frozenset({"root", "path", "weights", "pattern"})
 SEED = re.compile(r"seed-(\d{1,10})")  # folder of a comparison's run
 ABSOLUTE = re.compile(r"^(/|~|[A-Za-z]:[\\/]|\\\\)")
 
@@ -93,9 +94,10 @@ def read_record(run: Path) -> Record:
         ArtifactError: a file is missing or damaged.
     """
     evaluation = _read_mapping(run / "evaluation.json")
-    agreement = number_annotators(_read_mapping(run / "agreement.json"))
+    named = _read_mapping(run / "agreement.json")
+    agreement = number_annotators(named)
     return Record(
-        config=_read_config(run / "config.yaml"),
+        config=_number_groups(_read_config(run / "config.yaml"), find_numbers(named)),
         provenance=_without_paths(_read_mapping(run / "provenance.json")),
         examples=read_examples(run / "examples.csv"),
         agreement=agreement,
@@ -163,12 +165,10 @@ def number_annotators(agreement: Json) -> Json:
     >>> number_annotators({"statistics": {"annotators": [{"name": "Ann"}]}})
     {'statistics': {'annotators': [{'name': 'annotator 1'}]}}
     """
+    number = find_numbers(agreement)
     statistics = dict(agreement.get("statistics") or {})
     people = statistics.get("annotators") or []
     pairs = statistics.get("pairwise_cohen") or []
-    names = [person.get("name") for person in people]
-    names += [pair.get(side) for pair in pairs for side in ("a", "b")]
-    number = {name: f"annotator {i + 1}" for i, name in enumerate(dict.fromkeys(names))}
     if people:
         statistics["annotators"] = [
             person | {"name": number[person.get("name")]} for person in people
@@ -178,6 +178,28 @@ def number_annotators(agreement: Json) -> Json:
             pair | {side: number[pair.get(side)] for side in ("a", "b")} for pair in pairs
         ]
     return agreement | {"statistics": statistics}
+
+
+def find_numbers(agreement: Json) -> dict[Any, str]:
+    """Number annotators in the order of agreement.json.
+
+    >>> find_numbers({"statistics": {"annotators": [{"name": "Ann"}, {"name": "Bo"}]}})
+    {'Ann': 'annotator 1', 'Bo': 'annotator 2'}
+    """
+    statistics = agreement.get("statistics") or {}
+    names = [person.get("name") for person in statistics.get("annotators") or ()]
+    pairs = statistics.get("pairwise_cohen") or ()
+    names += [pair.get(side) for pair in pairs for side in ("a", "b")]
+    return {name: f"annotator {i + 1}" for i, name in enumerate(dict.fromkeys(names))}
+
+
+def _number_groups(config: Json, number: Mapping[Any, str]) -> Json:
+    """Replace the annotators' names of study.groups by their numbers; drop whoever has none."""
+    study = config.get("study")
+    if not isinstance(study, dict) or not study.get("groups"):
+        return config
+    groups = {number[name]: group for name, group in study["groups"].items() if name in number}
+    return config | {"study": study | {"groups": groups}}
 
 
 def name_levels(record: Record) -> str:
@@ -234,8 +256,8 @@ def _without_paths(tree: Any) -> Any:
 
 
 def _is_private(key: str, value: Any) -> bool:
-    """Paths, and the names of annotators, stay in the run folder."""
-    if key in HIDDEN or (key == "annotators" and isinstance(value, list)):
+    """Paths, patterns of file names and the names of annotators stay in the run folder."""
+    if key in HIDDEN or (key == "annotators" and not isinstance(value, int)):
         return True
     return isinstance(value, str) and ABSOLUTE.match(value) is not None
 

@@ -18,6 +18,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.record import Record
+from polypskd.reporting.scores import get_score
 
 Json = dict[str, Any]
 SPLITS = ("train", "val", "test")
@@ -116,7 +117,7 @@ def tabulate_agreement(statistics: Json) -> Table:
         for key, label in (
             ("n_annotators", "Annotators"),
             ("n_votes", "Votes"),
-            ("ties", "Frames with a tie"),
+            ("ties", "Frames with a tie, which go to the class of higher risk"),
         )
     ]
     rows.append(("Votes for a frame: least, median, most", ", ".join(votes)))
@@ -206,9 +207,9 @@ def tabulate_classes(evaluation: Json, classes: Sequence[str]) -> Table:
     return make_table("classes", caption, head, rows, sortable=len(classes) > 2)
 
 
-def tabulate_overall(evaluation: Json) -> Table:
+def tabulate_overall(record: Record) -> Table:
     """List the student's scores over all classes."""
-    rows = [(label, pick(evaluation, *keys)) for label, keys in OVERALL]
+    rows = [(label, get_score(record, *keys)) for label, keys in OVERALL]
     caption = "The student's results over all classes; intervals in brackets."
     return make_table("overall", caption, ("Measure", "Value"), rows)
 

@@ -253,6 +253,7 @@ def test_a_shard_at_work_keeps_another_from_gathering(tmp_path):
     [
         (0, 0, True, "Comparison  "),
         (0, 3, False, "3 runs are not done; when every shard has ended, the same command without"),
+        (0, 1, False, "Of all shards, 1 run is not done; when every shard has ended, the same"),
         (1, 1, False, "without --shard writes the comparison and tries again what failed."),
         (0, 0, False, "The same command without --shard writes the comparison."),
     ],
@@ -262,7 +263,8 @@ def test_a_shard_says_what_it_did_and_what_to_call_next(failed, left, gathered, 
     outcomes = [replace(one, error="out of memory") for one in planned[:failed]]
     outcomes += planned[failed:2]
     values, text = describe_shard("1/2", outcomes, tmp_path, left=left, gathered=gathered)
-    assert text.startswith(f"Shard 1/2: {2 - failed} runs done, {failed} failed\n")
+    done = "1 run" if failed else "2 runs"
+    assert text.startswith(f"Shard 1/2: {done} done, {failed} failed\n")
     assert ("none, seed 17 failed: out of memory" in text) == bool(failed)
     assert then in text.splitlines()[-1]
     assert (values["done"], len(values["failed"]), values["left"]) == (2 - failed, failed, left)

@@ -107,7 +107,12 @@ def test_status_follows_what_the_run_holds(record, content):
     assert [place.key for place in claim["39"].places] == ["errors"]
     assert claim["20"].status == "filled"
     assert claim["36"].status == "partly"
-    assert claim["36"].missing == ("sex and age of the patients: no such column was evaluated",)
+    assert claim["36"].missing == ("sex and age of the patients: the baseline does not show both",)
+    assert claim["19"].status == "partly"  # counts do not say how frames came there
+    tripod = found["tripod-ai"]
+    for number in ("12d", "13", "27a"):
+        assert tripod[number].status == "partly", number
+        assert tripod[number].missing, number
     assert claim["44"].status == "author"
     assert claim["27"].status == "not applicable"
     assert claim["27"].reason == "one student, no ensemble"
@@ -156,13 +161,15 @@ def test_a_fact_without_a_place_in_the_report_is_not_claimed(record, content):
 def test_authors_fill_an_item_by_its_number_by_a_study_fact_or_drop_it(record, content):
     told = Answers(
         study={"funding": "None.", "data_availability": "On request."},
-        items={"claim-2024": {"30": "See supplement 2."}},
+        items={"claim-2024": {"30": "See supplement 2."}, "tripod-ai": {"27b": "A nurse."}},
         reasons={"stard-ai": {"29": "There was no external test set."}},
     )
     found = entries(record, content, told)
     assert found["claim-2024"]["44"].status == "filled"
     assert found["claim-2024"]["44"].answers == ("None.",)
-    assert found["stard-ai"]["38"].status == "filled"
+    assert found["stard-ai"]["38"].status == "partly"  # what it asks is not known here
+    assert found["stard-ai"]["38"].missing == ("see the guideline",)
+    assert found["tripod-ai"]["27b"].status == "filled"  # told by the authors to the item itself
     assert found["claim-2024"]["30"].status == "filled"
     assert found["claim-2024"]["43"].status == "partly"  # the code is not told of
     assert found["stard-ai"]["29"].status == "not applicable"

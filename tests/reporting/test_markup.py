@@ -19,7 +19,11 @@ ESTIMATE = {"value": 0.123456789, "low": -0.5, "high": None}
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "=HYPERLINK('http://x')"]
+    "text",
+    [
+        *("=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "=HYPERLINK('http://x')"),
+        *(" =1+1", "\u00a0@SUM(A1)", "\n+1", "＝1+1", "＋cmd", "－x", " ＠SUM(A1)"),
+    ],
 )
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text):
     assert escape_cell(text) == f"'{text}"
@@ -78,13 +82,53 @@ def test_latex_leaves_no_command_of_the_text(text):
     told = escape_latex(text)
     for command in (
         *("\\textbackslash{}", "\\textasciitilde{}", "\\textasciicircum{}", "\\textless{}"),
-        *("\\textgreater{}", "\\textbar{}", "\\textquotedbl{}", "\\rightarrow", "\\ldots{}"),
+        *(
+            "\\textgreater{}",
+            "\\textbar{}",
+            "\\textdagger{}",
+            "\\textdaggerdbl{}",
+            "\\rightarrow",
+            "\\ldots{}",
+        ),
         *("\\geq", "\\leq", "\\pm", "\\times", "\\kappa"),
         *("\\&", "\\%", "\\$", "\\#", "\\_", "\\{", "\\}", "$-$"),
     ):
         told = told.replace(command, "")
     assert not set(told) & set('\\&%#_{}~^<>|"')
     assert "\n" not in told
+
+
+def test_a_class_that_looks_like_a_number_stays_a_word_in_the_first_column():
+    table = Table("", ("Class", "F1"), (("1,000", "0.5"), ("0.250", "0.5")))
+    rows = list(csv.reader(io.StringIO(write_csv(table))))
+    assert rows[1:] == [["1,000", "0.5"], ["0.250", "0.5"]]
+
+
+@pytest.mark.parametrize("name", ["[2cm] polyp", "*", "[x]"])
+def test_no_row_in_latex_is_an_option_of_the_row_before(name):
+    told = tabulate_latex(make_table("t", "", ("*a", "b"), [("x", 1), (name, 2)]), "t")
+    for line in told.splitlines():
+        assert not line.lstrip().startswith(("[", "*")), line
+    assert f"{{}}{name}" in told
+
+
+def test_quotes_in_latex_need_no_other_encoding():
+    assert escape_latex('the "x"') == "the ''x''"
+
+
+def test_an_interval_without_width_is_not_shown_and_wilsons_is_marked():
+    still = {"value": 1.0, "low": 1.0, "high": 1.0}
+    wilson = {"value": 1.0, "low": 0.7, "high": 1.0, "method": "Wilson"}
+    table = make_table("t", "Scores.", ("a", "b"), [("x", still), ("y", wilson)])
+    assert table.rows == (("x", "1.000‡"), ("y", "1.000† (0.700 to 1.000)"))
+    assert table.caption == (
+        "Scores. †: no spread among resamples, so the interval is Wilson's. "
+        "‡: no spread among resamples, so there is no interval."
+    )
+    rows = list(csv.reader(io.StringIO(write_csv(table))))
+    assert rows[1] == ["x", "1.0", "", ""]
+    plain = make_table("t", "Scores.", ("a", "b"), [("x", ESTIMATE)])
+    assert plain.caption == "Scores."
 
 
 def test_a_table_in_latex_has_as_many_columns_as_it_says():

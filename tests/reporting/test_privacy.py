@@ -46,7 +46,11 @@ def shared(tmp_path_factory):
     write_json(run / "agreement.json", agreement)
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["cohort"]["frames"]["root"] = SECRET
-    config["cohort"]["patients"] = {"kind": "column", "path": SECRET}
+    config["cohort"]["patients"] = {"kind": "pattern", "pattern": f"({PATIENT}1|P.)_.*"}
+    config["cohort"]["votes"] |= {"path": SECRET, "annotators": [f"{ANNOTATOR} 0"]}
+    config["study"] = {
+        "groups": {f"{ANNOTATOR} 0": "expert", f"{ANNOTATOR} 1": "trainee", "Sentinel Guest": "x"}
+    }
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     write_json(
         run / "provenance.json", read_json(run / "provenance.json") | {"votes": f"{SECRET}/v.csv"}
@@ -77,6 +81,13 @@ def test_no_output_names_a_patient_an_annotator_or_a_path(shared, sentinel):
     assert len(shared) > 30
     for name, text in shared.items():
         assert squeeze(sentinel) not in squeeze(text), name
+
+
+def test_groups_of_annotators_stand_by_their_numbers(shared):
+    settings = dict(csv.reader(io.StringIO(shared["tables/settings.csv"])))
+    assert settings["study.groups.annotator 1"] == "expert"
+    assert settings["study.groups.annotator 2"] == "trainee"
+    assert not [key for key in settings if "pattern" in key or key.endswith("votes.annotators")]
 
 
 def test_no_output_names_a_frame(shared):

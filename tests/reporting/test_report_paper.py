@@ -7,7 +7,8 @@ from run_folder import make_run
 from polypskd.reporting.answers import Answers
 from polypskd.reporting.data_sheet import write_data_sheet
 from polypskd.reporting.model_card import write_model_card
-from polypskd.reporting.paper import METHODS, list_methods, tabulate_results, tell_results
+from polypskd.reporting.naming import METHODS
+from polypskd.reporting.paper import list_methods, tabulate_results, tell_results
 from polypskd.reporting.record import Record, read_record
 
 

@@ -87,7 +87,9 @@ def test_the_pdf_is_made_where_it_can_be_and_goes_with_no_pdf(run):
     assert account.report(run)
     assert not page.exists()
     assert not account.report(run)
-    assert describe_step("report", run)[0]["remark"] is None
+    values, text = describe_step("report", run)
+    assert values["remark"] == "No report.pdf, as asked; that of an older report is removed."
+    assert values["remark"] in text.splitlines()
 
 
 def test_without_weasyprint_the_report_is_made_and_one_line_names_the_package(
@@ -123,6 +125,43 @@ def test_a_file_of_somebody_else_among_the_tables_is_refused_in_a_line(run):
     (run.folder / "report.json").unlink()
     with pytest.raises(OutputError, match=r"mine\.csv: not made by polypskd"):
         account.report(run)
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "guidelines.json"])
+def test_a_file_that_was_changed_by_hand_is_refused_and_kept(run, name):
+    account.report(run)
+    page = run.folder / name
+    page.write_text(page.read_text() + " ")
+    with pytest.raises(OutputError, match=rf"{name}: changed by hand since it was made; move it"):
+        account.report(run)
+    assert page.read_text().endswith(" ")
+    page.unlink()
+    assert account.report(run)
+
+
+def test_a_report_that_was_stopped_half_way_is_not_taken_for_work_by_hand(run, monkeypatch):
+    account.report(run)
+    (run.folder / "report.yaml").write_text("study: {title: A title}")
+    with monkeypatch.context() as patch:
+        patch.setattr(account, "write_stamp", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            account.report(run)
+    assert account.report(run)
+
+
+def test_answers_for_one_call_are_said_not_to_be_kept(run, tmp_path):
+    answers = tmp_path / "mine.yaml"
+    answers.write_text("study: {title: A title}")
+    asked = replace(run, answers=answers)
+    account.report(asked)
+    line = f"The answers of {answers} are not kept; save them as {run.folder / 'report.yaml'}"
+    values, text = describe_step("report", asked)
+    assert values["answers"].startswith(line)
+    assert line in text
+    assert describe_step("report", run)[0]["answers"] is None
+    answers.rename(run.folder / "report.yaml")
+    kept = replace(run, answers=run.folder / "report.yaml")
+    assert describe_step("report", kept)[0]["answers"] is None
 
 
 def test_another_config_takes_the_report_away_but_not_what_is_not_ours(tmp_path):

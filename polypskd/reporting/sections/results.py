@@ -49,7 +49,7 @@ def build_results(record: Record, frames: Path | None) -> Section:
     if get_study(record, "accuracy") is None:  # which tells the same of each class, and more
         found.append(tables.tabulate_classes(evaluation, classes))
     compared = get_study(record, "noninferiority") is not None  # tells the teacher's scores
-    found += [tables.tabulate_overall(evaluation)] if compared else []
+    found += [tables.tabulate_overall(record)] if compared else []
     found.append(tables.tabulate_sides(evaluation, scores=not compared))
     return Section(
         "results",

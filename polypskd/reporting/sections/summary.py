@@ -8,6 +8,7 @@ from polypskd.reporting.cells import Table, make_table, pick
 from polypskd.reporting.content import Section
 from polypskd.reporting.prose import describe_test, list_findings, list_limits
 from polypskd.reporting.record import Record
+from polypskd.reporting.scores import get_score
 from polypskd.reporting.study.endpoints import list_endpoints
 
 ENDPOINTS = (
@@ -36,7 +37,10 @@ def build_summary(record: Record, frames: Path | None) -> Section:
 
 
 def _headline(record: Record) -> Table:
-    rows = [(label, pick(record.evaluation, *keys)) for label, keys in HEADLINE]
+    rows = [
+        (label, get_score(record, keys[0]) if len(keys) == 1 else pick(record.evaluation, *keys))
+        for label, keys in HEADLINE
+    ]
     return make_table(
         "headline",
         "The student's headline figures, with intervals.",

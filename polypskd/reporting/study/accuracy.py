@@ -66,7 +66,8 @@ def tell_accuracy(section: Json) -> list[str]:
     told = [
         f"On {format_number(frames['n'])} test frames the student finds {asked} with a sensitivity "
         f"of {_print(scores, 'sensitivity')} and a specificity of {_print(scores, 'specificity')}; "
-        f"the area under its ROC curve is {area}.",
+        f"the area under its ROC curve is {area}."
+        + (f" A frame's call is its {section['call']}." if section.get("call") else ""),
     ]
     if not section["patients_known"]:
         return [*told, "Patients are unknown: every interval counts frames as independent."]
@@ -138,7 +139,7 @@ def _tabulate_classes(section: Json) -> Table:
     return make_table(
         "accuracy-by-class",
         f"Each class against the rest, {format_number(frames['n'])} test frames, with "
-        f"{_tell_main(section)}.",
+        f"{tell_main(section)}.",
         head,
         rows,
     )
@@ -157,11 +158,13 @@ def _tabulate_intervals(section: Json) -> Table:
         bounds = (_bound(found.get(kind), gee=kind == "gee") for kind in INTERVALS)
         rows.append((label, counts, value, *bounds))
     confidence = format_confidence(section["confidence"])
+    known = section["patients_known"]
+    others = "the others go by patient" if known else "so do the others, for patients are unknown"
     return make_table(
         "intervals-side-by-side",
         f"{name_positives(section)} against the rest: {confidence} "
-        "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, the "
-        "others by patient; GEE weighs patients, so its estimate differs a little.",
+        "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, "
+        f"{others}; GEE weighs patients, so its estimate differs a little.",
         ("", "Frames", "Value", *INTERVALS.values()),
         rows,
         fold=f"Six kinds of {confidence} intervals of each score, side by side",
@@ -190,8 +193,8 @@ def _tabulate_units(section: Json) -> Table:
     ]
     return make_table(
         "accuracy-by-unit",
-        f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above, of "
-        f"units by patient. {'. '.join(told)}{'.' if told else ''}",
+        f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above. "
+        f"{'. '.join(told)}{'.' if told else ''}",
         ("", *(unit.capitalize() for unit in known)),
         rows,
     )
@@ -239,7 +242,15 @@ def _print(scores: Json, name: str) -> str:
     return format_estimate(_main(scores, name))
 
 
-def _tell_main(section: Json) -> str:
+def tell_main(section: Json) -> str:
+    """Name the intervals that stand for the scores.
+
+    Args:
+        section: `accuracy` of study.json.
+
+    >>> tell_main({"patients_known": False, "confidence": 0.9})[:41]
+    '90% intervals of frames as if independent'
+    """
     by = "by patient" if section["patients_known"] else "of frames as if independent"
     return (
         f"{format_confidence(section['confidence'])} intervals {by}: Wilson's with the effective "

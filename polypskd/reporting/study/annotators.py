@@ -25,6 +25,7 @@ from polypskd.reporting.figures import (
     shorten,
     tint,
 )
+from polypskd.reporting.study.clusters import name_clusters
 
 Json = Mapping[str, Any]
 
@@ -112,7 +113,8 @@ def tabulate_annotators(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    told = f"{format_confidence(section['confidence'])} intervals by patient in brackets"
+    confidence = format_confidence(section["confidence"])
+    told = f"{confidence} intervals {name_clusters(section)} in brackets"
     head = (
         *("Sensitivity", "Student's sensitivity", "Difference in sensitivity"),
         *("Specificity", "Student's specificity", "Difference in specificity"),
@@ -144,7 +146,7 @@ def tabulate_annotators(section: Json) -> list[Table]:
         ),
         make_table(
             "each-annotator",
-            f"Each annotator before the others' consensus, and the student on the same frames; "
+            f"Each annotator against the others' consensus, and the student on the same frames; "
             f"{told}.",
             ("Annotator", "Group", "Frames", *head),
             people,

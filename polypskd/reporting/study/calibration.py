@@ -26,6 +26,7 @@ from polypskd.reporting.figures import (
     place_legend,
     shorten,
 )
+from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
 
 Json = Mapping[str, Any]
 
@@ -134,7 +135,8 @@ def _tabulate_scalings(section: Json) -> Table:
         "calibration-by-scaling",
         f"Calibration on {format_number(section['n_frames'])} test frames, as it is and after "
         f"scalings fitted on {format_number(section['n_validation'])} validation frames; "
-        f"{format_confidence(section['confidence'])} intervals by patient, {section['bins']} bins. "
+        f"{format_confidence(section['confidence'])} intervals {name_clusters(section)}, "
+        f"{section['bins']} bins. "
         f"Risk is the probability of {_name_risk(section)}.{lacks}",
         ("", *(SCALINGS[kind] for kind in scalings)),
         rows,
@@ -177,11 +179,12 @@ def _tabulate_levels(section: Json) -> Table:
     sides = _list_sides(section)
     kinds = [BEFORE, AFTER][: len(sides)]
     scores = {"ece": "ECE", "brier": "Brier", "slope": "Slope"}
+    known = knows_patients(section)
     rows = [
         (
             name,
             level["n_frames"],
-            level["n_patients"],
+            level["n_patients"] if known else None,
             *(pick(level, kind, key) for key in scores for kind in kinds),
         )
         for name, level in section["levels"].items()
@@ -190,8 +193,7 @@ def _tabulate_levels(section: Json) -> Table:
     return make_table(
         "calibration-by-level",
         "Calibration by difficulty level, as it is and after temperature scaling. Levels of fewer "
-        f"than {format_number(section['least_frames'])} frames or "
-        f"{format_number(section['least_patients'])} patients have no numbers.",
+        f"than {name_least(section, section)} have no numbers.",
         (
             *("Level", "Frames", "Patients"),
             *(f"{label}, {when[kind]}" for label in scores.values() for kind in kinds),
@@ -289,7 +291,7 @@ def _draw_curve(key: str, name: str, curves: list[Json]) -> Picture | None:
         f"Smooth calibration curve of {name}, {last['n_events']:,} of {last['n_frames']:,} frames. "
         f"Mean distance from the diagonal (ICI): {ici}. Predicted and observed in bins: {listed}.",
         f"{name}: below the gray diagonal the probability is too high, above it too low; the band "
-        f"is pointwise and by patient. Mean distance (ICI): {ici}.",
+        f"is pointwise. Mean distance (ICI): {ici}.",
     )
 
 

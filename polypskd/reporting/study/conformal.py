@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polypskd.reporting.cells import Cell, Table, format_estimate, make_table
@@ -33,16 +33,7 @@ def tell_conformal(section: Json) -> list[str]:
         return [f"Conformal sets are not assessable: {reason}."]
     aim = 1 - section["alpha"]
     classes = section["per_class"]
-    below = [
-        f"{name} ({format_estimate(one)})"
-        for name, one in classes.items()
-        if one["value"] is not None and one["value"] < aim
-    ]
-    covered = (
-        f"Coverage is below the {aim:.0%} aimed at in: {', '.join(below)}."
-        if below
-        else f"Every class is covered at least as often as the {aim:.0%} aimed at."
-    )
+    covered = " ".join(_tell_coverage(classes, aim))
     told = [
         f"{covered} A set holds {format_estimate(section['size'], 2)} classes on average, and one "
         f"class alone in {format_estimate(section['sizes']['1'])}.",
@@ -53,6 +44,27 @@ def tell_conformal(section: Json) -> list[str]:
             f"in every set: {', '.join(section['too_few'])}."
         )
     return told
+
+
+def _tell_coverage(classes: Json, aim: float) -> Iterator[str]:
+    """Say of each class whether its interval lies below the aim, above it, or on both sides."""
+    groups: dict[str, list[str]] = {"below": [], "above": [], "open": [], "unknown": []}
+    for name, one in classes.items():
+        if one["value"] is None:
+            groups["unknown"].append(name)
+        elif one["low"] is None or one["low"] < aim <= one["high"]:
+            groups["open"].append(f"{name} {format_estimate(one)}")
+        else:
+            side = "below" if one["high"] < aim else "above"
+            groups[side].append(f"{name} {format_estimate(one)}")
+    for key, words in (
+        ("below", f"Coverage is below the {aim:.0%} aimed at"),
+        ("above", f"Coverage is at least the {aim:.0%} aimed at"),
+        ("open", f"The interval leaves open whether coverage reaches the {aim:.0%} aimed at"),
+        ("unknown", "Not to be judged, without a test case"),
+    ):
+        if groups[key]:
+            yield f"{words}: {', '.join(groups[key])}."
 
 
 def tabulate_conformal(section: Json) -> list[Table]:

@@ -39,10 +39,12 @@ def tell_decisions(section: Json) -> list[str]:
     )
     found = (
         f"Acting on the student's risk has more net benefit than acting on all polyps or on none, "
-        f"by the lower bound of the gain, at thresholds {ranges}."
+        f"by the lower bound of the gain at each (pointwise, not adjusted for their number), at "
+        f"thresholds {ranges}."
         if ranges
         else "At no threshold does acting on the student's risk have more net benefit than acting "
-        "on all polyps or on none, by the lower bound of the gain."
+        "on all polyps or on none, by the lower bound of the gain at each (pointwise, not adjusted "
+        "for their number)."
     )
     return [found]
 
@@ -109,6 +111,6 @@ def draw_decisions(section: Json) -> list[Picture]:
             f"{listed}.",
             "Net benefit of acting where the student's calibrated risk reaches the threshold; the "
             "threshold is what a false alarm costs against a miss. Higher is better; the band is "
-            "pointwise and by patient.",
+            "pointwise: not adjusted for the many thresholds.",
         )
     ]

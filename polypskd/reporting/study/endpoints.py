@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polypskd.reporting.cells import DASH, Table, make_table
+from polypskd.reporting.study.clusters import name_clusters
 from polypskd.reporting.study.polyps import (
     count_share,
     tell_interval,
@@ -29,6 +31,11 @@ MEASURES = {
     "agreement": "agreement",
 }
 GUIDELINES = {"esge": "ESGE", "usmstf": "USMSTF"}
+FAULTS = {  # of the unknown
+    "contradictory": "of these, frames of one lesion contradict each other",
+    "unreadable": "of these, not readable",
+}
+SUPPRESSED = "suppressed"  # for so few patients
 NOT_ASSESSABLE = "not assessable"
 
 
@@ -47,7 +54,8 @@ def list_endpoints(section: Json, surveillance: Json | None = None) -> list[dict
 'reached': []}
     """
     found = [
-        dict(one, title=NAMES.get(one["name"], one["name"])) for one in section.get("endpoints", ())
+        dict(one, title=NAMES.get(one["name"], one["name"]), reason=_print_reason(one["reason"]))
+        for one in section.get("endpoints", ())
     ]
     if surveillance is None:
         return found
@@ -61,6 +69,15 @@ def list_endpoints(section: Json, surveillance: Json | None = None) -> list[dict
         for one in surveillance["guidelines"]
         if one["strategy"] == "resect_and_discard"
     ]
+
+
+def _print_reason(reason: str) -> str:
+    """Print the names of measures as clinicians do.
+
+    >>> _print_reason("the npv has no calls")
+    'the NPV has no calls'
+    """
+    return re.sub(r"\b[np]pv\b", lambda found: found[0].upper(), reason or "")
 
 
 def name_guideline(one: Json) -> str:
@@ -111,7 +128,8 @@ def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[
     endpoints = make_table(
         "endpoint-thresholds",
         f"Endpoints of the societies; {tell_interval(section)}. An endpoint is met if all of its "
-        "thresholds are; by lower bound: the lower of the bounds by patient and of Wilson.",
+        "thresholds are; by lower bound: the lower of the bounds "
+        f"{name_clusters(section)} and of Wilson.",
         head,
         rows,
         layout="words",
@@ -157,13 +175,14 @@ def _tabulate_sources(found: Sequence[Json]) -> list[Table]:
 
 def _tabulate_known(section: Json) -> list[Table]:
     """Count the polyps by size band and segment, unknown ones too."""
-    rows: list[tuple[str, str, int]] = []
+    rows: list[tuple[str, str, Any]] = []
     for what, key, groups in (("Size", "sizes", "bands"), ("Segment", "segments", "segments")):
         known = section[key]
         if groups not in known:
             continue
-        rows += [(what, name, count) for name, count in known[groups].items()]
-        rows.append((what, "unknown", known["unknown"]))
+        counts = known[groups] | {"unknown": known["unknown"]}
+        rows += [(what, name, SUPPRESSED if n is None else n) for name, n in counts.items()]
+        rows += [(what, label, known[key]) for key, label in FAULTS.items() if known.get(key)]
     if not rows:
         return []
     caption = f"The {section['unit']} by size and segment (diminutive: up to 5 mm, small: < 10 mm)."

@@ -111,4 +111,7 @@ def _tell_comparisons(known: Json) -> Iterator[str]:
             f"non-inferiority of {margin}."
         )
     if "subgroups" in known:
-        yield "Tests of subgroups are adjusted for the number of levels."
+        yield (
+            "Tests of levels against the rest are adjusted for the number of levels, for each "
+            "measure by itself; tests of heterogeneity are not adjusted."
+        )

@@ -14,6 +14,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, new_axes, tint
+from polypskd.reporting.study.clusters import name_clusters
 
 Json = Mapping[str, Any]
 
@@ -91,8 +92,8 @@ def tabulate_noninferiority(section: Json) -> list[Table]:
         make_table(
             "student-less-teacher",
             f"Student less teacher on the same test frames, margin {section['margin']:g}; "
-            f"{confidence} intervals by patient in brackets (AUROC: DeLong's, before temperature "
-            "scaling); p: one-sided, of a loss of the margin or more.",
+            f"{confidence} intervals {name_clusters(section)} in brackets (AUROC: DeLong's, before "
+            "temperature scaling); p: one-sided, of a loss of the margin or more.",
             ("Metric", "Student", "Teacher", "Difference", "p", "Conclusion"),
             rows,
         )

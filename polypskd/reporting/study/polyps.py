@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import Cell, format_confidence, format_estimate, format_number, pick
+from polypskd.reporting.cells import (
+    Cell,
+    count,
+    format_confidence,
+    format_estimate,
+    format_number,
+    mark,
+    pick,
+)
+from polypskd.reporting.study.clusters import name_clusters
 
 Json = Mapping[str, Any]
 
@@ -27,8 +36,9 @@ def tell_polyps(section: Json) -> str:
     'Judged: 1,200 frames of 80 patients, 300 positive; each frame counts as a polyp.'
     """
     patients = section.get("patients")
-    of = "" if patients is None else f" of {format_number(patients)} patients"
-    counts = f"{format_number(section['n'])} {section['unit']}{of}"
+    of = "" if patients is None else f" of {count(patients, 'patient')}"
+    unit = section["unit"].removesuffix("s")
+    counts = f"{count(section['n'], unit)}{of}"
     joined = section.get("joined")
     if joined is None:
         how = "each frame counts as a polyp"
@@ -39,7 +49,8 @@ def tell_polyps(section: Json) -> str:
                 f"; {format_number(joined['mixed'])} have frames of several classes and count as "
                 "the one of highest risk"
             )
-    return f"Judged: {counts}, {format_number(section['positive'])} positive; {how}."
+    call = f" Positive by call: {section['call']}." if section.get("call") else ""
+    return f"Judged: {counts}, {format_number(section['positive'])} positive; {how}.{call}"
 
 
 def tell_rule(section: Json) -> str:
@@ -69,10 +80,11 @@ def tell_rule(section: Json) -> str:
 def tell_interval(section: Json) -> str:
     """Name the intervals of a table's caption.
 
-    >>> tell_interval({"confidence": 0.95})
+    >>> tell_interval({"confidence": 0.95, "patients": 7})
     '95% intervals by patient in brackets'
     """
-    return f"{format_confidence(section.get('confidence'))} intervals by patient in brackets"
+    confidence = format_confidence(section.get("confidence"))
+    return f"{confidence} intervals {name_clusters(section)} in brackets"
 
 
 def count_share(share: Json) -> Cell:
@@ -87,4 +99,4 @@ def count_share(share: Json) -> Cell:
     if not pick(share, "trials"):
         return Cell(format_estimate(None))
     counts = f"{format_number(share['successes'])}/{format_number(share['trials'])}"
-    return Cell(f"{format_estimate(share)}, {counts}", share)
+    return Cell(f"{mark(share)}, {counts}", share)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Cell, Table, format_estimate, format_number, make_table
+from polypskd.reporting.cells import (
+    DASH,
+    Cell,
+    Table,
+    format_estimate,
+    format_number,
+    is_still,
+    make_table,
+)
 from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_picture, new_axes, tint
 from polypskd.reporting.study.bands import fill_band
+from polypskd.reporting.study.clusters import name_clusters
 from polypskd.reporting.study.polyps import tell_interval, tell_rule
 
 Json = Mapping[str, Any]
@@ -100,7 +109,7 @@ def _tell_here(table: Json) -> str:
 
 
 def _bounds(interval: Json) -> Cell:
-    if interval["low"] is None:
+    if interval["low"] is None or is_still(interval):
         return Cell(DASH)
     text = f"{format_number(interval['low'])} to {format_number(interval['high'])}"
     return Cell(text, interval)
@@ -165,5 +174,6 @@ def _draw(section: Json, name: str, words: str) -> Picture | None:
         figure,
         f"PPV and NPV against prevalence, {words}: {listed or 'no prevalence is stated'}.",
         f"Predictive values of {words} were polyps rarer or more common than here (dotted line), "
-        "by Bayes' rule; marks: the stated prevalences; bands: intervals by patient.",
+        "by Bayes' rule; marks: the stated prevalences; bands: intervals "
+        f"{name_clusters(section)}.",
     )

@@ -13,6 +13,7 @@ from polypskd.reporting.cells import (
     DASH,
     Cell,
     Table,
+    count,
     format_confidence,
     format_estimate,
     format_number,
@@ -20,6 +21,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import FAINT, STUDENT, Picture, make_picture, tint
+from polypskd.reporting.study.clusters import name_clusters
 
 Json = Mapping[str, Any]
 
@@ -37,7 +39,7 @@ COLUMNS = 3
 
 
 def tell_robustness(section: Json) -> list[str]:
-    """Say which corruption costs most, and how much of it is beyond chance.
+    """Say which corruption costs most; the largest of many changes is large by chance, too.
 
     Args:
         section: `robustness` of study.json.
@@ -61,19 +63,19 @@ def tell_robustness(section: Json) -> list[str]:
         if least >= 0:
             told.append(f"No corruption took {name}.")
             continue
-        sure = change["high"] is not None and change["high"] < 0
-        more = "" if sure else ", which chance may explain"
         told.append(
-            f"Most {name} was lost to {kind} at strength {strength}: {format_estimate(change)}, "
-            f"from {format_number(section['clean'][name]['value'])}{more}."
+            f"The largest loss of {name} among {count(len(changes), 'change')} is that of {kind} "
+            f"at strength {strength}: {format_estimate(change)}, from "
+            f"{format_number(section['clean'][name]['value'])}; its interval is not adjusted for "
+            "being the largest."
         )
     return told
 
 
 def _name_size(section: Json) -> str:
     patients = section["n_patients"]
-    told = f"{format_number(section['n_frames'])} test frames"
-    return told if patients is None else f"{told} of {format_number(patients)} patients"
+    told = count(section["n_frames"], "test frame")
+    return told if patients is None else f"{told} of {count(patients, 'patient')}"
 
 
 def tabulate_robustness(section: Json) -> list[Table]:
@@ -102,7 +104,8 @@ def tabulate_robustness(section: Json) -> list[Table]:
         make_table(
             "corruptions",
             f"Change against the same {_name_size(section)} as they are (first row: values); "
-            f"{confidence} intervals by patient in brackets.",
+            f"{confidence} intervals {name_clusters(section)} in brackets, not adjusted for the "
+            "number of changes.",
             ("Corruption", "Strength", "Number", *NAMES.values()),
             rows,
             fold="Every corruption and strength, with the change of four measures",

@@ -23,6 +23,7 @@ from polypskd.reporting.figures import (
     place_legend,
 )
 from polypskd.reporting.study.bands import plot_bounds
+from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
 
 Json = Mapping[str, Any]
 
@@ -85,9 +86,9 @@ def tabulate_soft_labels(section: Json) -> list[Table]:
     scores = make_table(
         "distance-from-votes",
         f"The student against the shares of votes, {format_number(section['before']['n_frames'])} "
-        f"frames of at least two votes; {format_confidence(section['confidence'])} intervals by "
-        f"patient. Less is better; cross-entropy is at least {format_number(section['entropy'])}, "
-        "the entropy of the votes, and few votes alone add "
+        f"frames of at least two votes; {format_confidence(section['confidence'])} intervals "
+        f"{name_clusters(section)}. Less is better; cross-entropy is at least "
+        f"{format_number(section['entropy'])}, the entropy of the votes, and few votes alone add "
         f"{format_number(section['vote_noise'])} to the Brier score.",
         ("", *(WHEN[when] for when in sides)),
         rows,
@@ -100,7 +101,7 @@ def _tabulate_levels(section: Json, sides: list[str]) -> Table:
         (
             name,
             level["n_frames"],
-            level["n_patients"],
+            level["n_patients"] if knows_patients(section) else None,
             *(pick(level, when, key) for key in LEVEL_ROWS for when in sides),
         )
         for name, level in section["levels"].items()
@@ -109,8 +110,8 @@ def _tabulate_levels(section: Json, sides: list[str]) -> Table:
     return make_table(
         "distance-from-votes-by-level",
         "The student against the shares of votes by difficulty level, as it is and after "
-        f"temperature scaling. Levels of fewer than {format_number(section['least_frames'])} "
-        f"frames or {format_number(section['least_patients'])} patients have no numbers.",
+        f"temperature scaling. Levels of fewer than {name_least(section, section)} have no "
+        "numbers.",
         (
             *("Level", "Frames", "Patients"),
             *(f"{label}, {when[side]}" for label in LEVEL_ROWS.values() for side in sides),

@@ -21,6 +21,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, shorten, tint
+from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
 
 Json = Mapping[str, Any]
 
@@ -67,7 +68,8 @@ def tell_subgroups(section: Json) -> list[str]:
     ]
     words = " and ".join(FOREST)
     told = [
-        f"After adjustment for the number of levels, {'; '.join(found)}."
+        f"After adjustment for the number of levels, for each of {words} by itself, "
+        f"{'; '.join(found)}."
         if found
         else f"No level differs from the rest of its column in {words} by more than chance "
         "explains, after adjustment for their number; that is no proof that they are equal."
@@ -78,8 +80,8 @@ def tell_subgroups(section: Json) -> list[str]:
         rules = section["rules"]
         told.append(
             f"Levels without numbers, of {len(levels)} in all: {few} for fewer than "
-            f"{rules['least_frames']} frames or {rules['least_patients']} patients; {hidden} "
-            "suppressed with their counts, because so few patients might be recognized."
+            f"{name_least(rules, section)}; {hidden} suppressed with their counts, "
+            "because so few patients might be recognized."
         )
     return told
 
@@ -110,7 +112,8 @@ def tabulate_subgroups(section: Json) -> list[Table]:
     for at, (name, column) in enumerate(section["columns"].items(), 1):
         if "levels" not in column:
             continue
-        rows = [_list_level(level) for level in column["levels"]]
+        known = knows_patients(section)
+        rows = [_list_level(level, known=known) for level in column["levels"]]
         overall = [section["overall"][metric] for metric in TABLED]
         rows.append(("All test frames", DASH, DASH, *_interleave(overall, [DASH, DASH])))
         p = [pick(column, "heterogeneity", metric, "p") for metric in TABLED]
@@ -119,8 +122,9 @@ def tabulate_subgroups(section: Json) -> list[Table]:
         made.append(
             make_table(
                 f"subgroups-{at}-{_slug(name)}",
-                f"The student by {name}; {confidence} intervals by patient in brackets; p is "
-                "adjusted for all levels of all columns.",
+                f"The student by {name}; {confidence} intervals {name_clusters(section)} in "
+                "brackets. p of a difference is adjusted for all levels of all columns, each "
+                "measure as a family of its own; p of heterogeneity is not adjusted.",
                 ("Level", "Frames", "Patients", *HEAD),
                 rows,
                 sortable=len(column["levels"]) > 2,
@@ -140,10 +144,10 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _list_level(level: Json) -> tuple[Any, ...]:
+def _list_level(level: Json, *, known: bool) -> tuple[Any, ...]:
     if level["status"] == "suppressed":
         return (level["name"], "suppressed", *[DASH] * (1 + len(HEAD)))
-    counts = [level[key] for key in ("n_frames", "n_patients")]
+    counts = [level["n_frames"], level["n_patients"] if known else None]
     if level["status"] == "too few":
         return (level["name"], *counts, "too few", *[DASH] * (len(HEAD) - 1))
     found = [pick(level, "metrics", metric) for metric in TABLED]
@@ -229,7 +233,7 @@ def draw_forest(section: Json, metric: str) -> Picture | None:
         f"{listed}.",
         f"{NAMES[metric]} of each level with its interval; n: frames. The dashed line and its band "
         "are all test frames. A level is judged by its difference to the rest, not by whether its "
-        "interval crosses the line; p: heterogeneity over the levels.",
+        "interval crosses the line; p: heterogeneity over the levels, not adjusted.",
     )
 
 

@@ -45,11 +45,10 @@ def tell_surveillance(section: Json) -> list[str]:
         )
     left_out = section["left_out"]
     if any(left_out.values()):
-        told.append(
-            f"Left out: {format_number(left_out['exams_of_unknown_histology'])} with a polyp of "
-            f"unknown histology; {format_number(left_out['polyps_of_unknown_exam'])} polyps of no "
-            "known exam."
+        listed = "; ".join(
+            f"{format_number(number)} {key.replace('_', ' ')}" for key, number in left_out.items()
         )
+        told.append(f"Left out: {listed}.")
     return told
 
 

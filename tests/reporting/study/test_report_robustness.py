@@ -37,14 +37,15 @@ def test_the_costliest_corruption_is_told(section):
     size, sensitivity, specificity = tell_robustness(section)
     assert size.startswith("500 test frames of 80 patients")
     assert sensitivity == (
-        "Most sensitivity was lost to blur at strength 5: −0.300 (−0.400 to −0.200), from 0.900."
+        "The largest loss of sensitivity among 3 changes is that of blur at strength 5: −0.300 "
+        "(−0.400 to −0.200), from 0.900; its interval is not adjusted for being the largest."
     )
     assert "specificity" in specificity
 
 
-def test_what_chance_may_explain_and_what_costs_nothing_is_told(section):
+def test_among_how_many_changes_it_is_the_largest_and_what_costs_nothing_is_told(section):
     section["kinds"]["blur"]["strengths"].pop()
-    assert "which chance may explain" in tell_robustness(section)[1]
+    assert "among 2 changes is that of blur at strength 1" in tell_robustness(section)[1]
     section["kinds"].pop("blur")
     assert tell_robustness(section)[1:] == [
         "No corruption took sensitivity.",
