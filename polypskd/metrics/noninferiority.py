@@ -84,7 +84,8 @@ class NonInferiority:
             case _:
                 words = f"Inconclusive: the difference is {told}, on both sides of minus {margin}."
         if self.differing < FEW:
-            few = f"Only {self.differing} patients tell" if self.differing else "No patient tells"
+            count = {0: "No patient tells", 1: "Only 1 patient tells"}
+            few = count.get(self.differing, f"Only {self.differing} patients tell")
             words += f" {few} the runs apart: the interval is rough."
         return words
 
