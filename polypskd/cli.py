@@ -20,6 +20,8 @@ from polypskd.errors import PolypskdError
 from polypskd.job import complain, leave
 from polypskd.ranks import world_size
 
+STOPPED = 130
+
 app = typer.Typer(
     name="polypskd",
     help="Small, calibrated polyp classifiers from clinicians' votes, by Subclass Knowledge "
@@ -58,7 +60,8 @@ def version() -> None:
 def main() -> None:
     """Run a verb and turn what it raises into an exit code."""
     code = _run_verb()
-    if world_size() > 1:
+    # Stopped within an import, the interpreter would end by the signal and not by our code.
+    if world_size() > 1 or code == STOPPED:
         leave(code)
     raise SystemExit(code)
 

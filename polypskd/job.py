@@ -46,7 +46,7 @@ def join_job() -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End a process of a job at once.
+    """End a process at once, without what the interpreter does at its end.
 
     Threads of the communication library may outlive the interpreter, which they then abort.
     """

@@ -174,10 +174,15 @@ def test_classes_with_too_few_validation_polyps_are_marked(make_data):
 def test_a_class_that_is_covered_too_rarely_is_named(sections):
     section = json.loads(json.dumps(sections["conformal"]))
     for one in section["per_class"].values():
-        one["value"] = 0.95
-    assert tell_conformal(section)[0].startswith("Every class is covered at least as often")
-    section["per_class"]["adenoma & co"]["value"] = 0.7
-    assert "in: adenoma & co (0.700" in tell_conformal(section)[0]
+        one |= {"value": 0.95, "low": 0.92, "high": 0.97}
+    said = tell_conformal(section)[0]
+    assert said.startswith("Coverage is at least the 90% aimed at: hyper <b> 0.950")
+    assert "below" not in said
+    section["per_class"]["adenoma & co"] |= {"value": 0.7, "low": 0.6, "high": 0.8}
+    said = tell_conformal(section)[0]
+    assert said.startswith(
+        "Coverage is below the 90% aimed at: adenoma & co 0.700 (0.600 to 0.800)."
+    )
 
 
 def test_an_operating_point_without_a_threshold_says_why(sections):
