@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from polypskd.artifacts import RunLog, write_text
 from polypskd.errors import ConfigError
+from polypskd.job import ENDED, STOPPED
 from polypskd.models.predict import choose_device
 from polypskd.ranks import is_first_to_say, shares
 
@@ -169,9 +170,8 @@ def test_a_process_that_dies_ends_the_job_with_one_line_and_the_same_command_goe
     _, (code, said), (_, again) = runs
     assert code != 0
     ours = [line for line in said.splitlines() if line.startswith("polypskd:")]
-    assert ours == [
-        "polypskd: another process of this job ended; the same command goes on from here"
-    ]
+    # Which one is a race: the survivor meets the lost connection, or torchrun's SIGTERM before it.
+    assert ours in ([ENDED.strip()], [STOPPED.strip()])
     assert re.search(r"continued after epoch \d", again)
 
 
