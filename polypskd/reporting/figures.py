@@ -83,7 +83,13 @@ def new_axes(width: float = 3.6, height: float = 2.9) -> tuple[Figure, Axes]:
 
 
 def encode(figure: Figure) -> str:
-    """Turn a figure into a data URI that depends on nothing but the figure."""
+    """Turn a figure into a data URI that depends on nothing but the figure.
+
+    Its layout is found once and stands from then on, in every format.
+    """
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     buffer = io.BytesIO()
     nothing = {"Date": None, "Creator": None}
     # The page's card shows through, so that a figure fits a light and a dark page.
