@@ -223,7 +223,7 @@ def describe_methods(record: Record) -> list[str]:
     """Say in plain sentences how the numbers were made."""
     resamples = pick(record.config, "evaluation", "resamples")
     known = record.agreement.get("patients_known")
-    by = " of patients" if known else " of frames, for patients are unknown"
+    by = " of patients" if known else " of frames, which are taken as independent"
     return [
         f"The student was trained {name_method(record)}.",
         *_describe_networks(record),

@@ -72,18 +72,6 @@ class Record:
     folder: Path | None = None
 
 
-LEVELS = {
-    "agreement_levels": "agreement level",
-    "vote_count": "number of votes",
-    "known": "known subclass",
-    "none": "class",
-    "vote_pattern": "vote pattern",
-    "vote_clusters": "cluster of votes",
-    "annotator_confusion": "level of certainty",
-    "random": "shuffled level",
-}
-
-
 def read_record(run: Path) -> Record:
     """Read a run folder.
 
@@ -200,12 +188,6 @@ def _number_groups(config: Json, number: Mapping[Any, str]) -> Json:
         return config
     groups = {number[name]: group for name, group in study["groups"].items() if name in number}
     return config | {"study": study | {"groups": groups}}
-
-
-def name_levels(record: Record) -> str:
-    """Say what the levels of this run are."""
-    rule = (record.config.get("labels") or {}).get("subclasses") or {}
-    return LEVELS.get(str(rule.get("kind")), "level")
 
 
 def list_classes(record: Record) -> list[str]:

@@ -19,7 +19,7 @@ from polypskd.metrics.resampling import Resampling
 from polypskd.runs import LABELS, NUMBERS
 from polypskd.study.answers import read_answers
 from polypskd.study.columns import check_columns
-from polypskd.study.data import Part, StudyData
+from polypskd.study.data import LEVEL, SUBCLASS, Part, StudyData
 
 
 def open_study(folder: Path, config: Config) -> StudyData:
@@ -67,7 +67,10 @@ def open_study(folder: Path, config: Config) -> StudyData:
     test = part("test")
     votes, annotators = _votes(folder / LABELS[3], test, scheme)
     numbers = {name: number for number, name in enumerate(everyone, start=1)}
-    names = name_levels(scheme)[np.argsort(scheme.level_of, kind="stable")]
+    known = config.labels.subclasses.kind == "known"
+    names = name_levels(scheme)
+    if not known:
+        names = names[np.argsort(scheme.level_of, kind="stable")]
     settings = config.evaluation
     sample = Resampling.draw(test.patients, settings.resamples, config.seed)
     return StudyData(
@@ -83,6 +86,7 @@ def open_study(folder: Path, config: Config) -> StudyData:
         patients_known=bool(agreement["patients_known"]),
         seed=config.seed,
         level_order=tuple(dict.fromkeys(names.tolist())),
+        level_word=SUBCLASS if known else LEVEL,
         annotator_numbers=tuple(numbers[name] for name in annotators)
         if set(annotators) <= set(numbers)
         else (),

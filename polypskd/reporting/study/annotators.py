@@ -25,7 +25,7 @@ from polypskd.reporting.figures import (
     shorten,
     tint,
 )
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -114,7 +114,7 @@ def tabulate_annotators(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     confidence = format_confidence(section["confidence"])
-    told = f"{confidence} intervals {name_clusters(section)} in brackets"
+    told = f"{confidence} {name_intervals(section)} in brackets"
     head = (
         *("Sensitivity", "Student's sensitivity", "Difference in sensitivity"),
         *("Specificity", "Student's specificity", "Difference in specificity"),

@@ -14,7 +14,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, new_axes, tint
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -92,7 +92,7 @@ def tabulate_noninferiority(section: Json) -> list[Table]:
         make_table(
             "student-less-teacher",
             f"Student less teacher on the same test frames, margin {section['margin']:g}; "
-            f"{confidence} intervals {name_clusters(section)} in brackets (AUROC: DeLong's, before "
+            f"{confidence} {name_intervals(section)} in brackets (AUROC: DeLong's, before "
             "temperature scaling); p: one-sided, of a loss of the margin or more.",
             ("Metric", "Student", "Teacher", "Difference", "p", "Conclusion"),
             rows,

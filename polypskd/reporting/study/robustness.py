@@ -21,7 +21,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import FAINT, STUDENT, Picture, make_picture, tint
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -104,7 +104,7 @@ def tabulate_robustness(section: Json) -> list[Table]:
         make_table(
             "corruptions",
             f"Change against the same {_name_size(section)} as they are (first row: values); "
-            f"{confidence} intervals {name_clusters(section)} in brackets, not adjusted for the "
+            f"{confidence} {name_intervals(section)} in brackets, not adjusted for the "
             "number of changes.",
             ("Corruption", "Strength", "Number", *NAMES.values()),
             rows,
