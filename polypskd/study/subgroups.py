@@ -34,7 +34,7 @@ Flags = NDArray[np.bool_]
 
 ONE_CLASS = (
     "each lies in one class, so its sensitivity or specificity is undefined, and a difference to "
-    "the rest would be one of classes"
+    "the rest would be one of classes; By subclass gives its accuracy"
 )
 CELLS = 2**24  # patient × bin × level cells summed in one pass
 

@@ -87,7 +87,7 @@ def test_the_card_of_three_classes_says_that_its_area_is_a_mean(tmp_path: Path) 
 
     three = read_record(make_run(tmp_path / "three", n=120))
     two = read_record(make_run(tmp_path / "two", classes=("low", "high"), n=120))
-    assert label(three) == "AUROC, mean over classes"
+    assert label(three) == "AUROC, class mean"
     assert label(two) == "AUROC"
 
 

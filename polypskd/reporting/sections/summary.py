@@ -21,7 +21,7 @@ HEADLINE = (
     ("AUROC", ("auroc",)),
     ("ECE after scaling", ("calibration", "after", "ece")),
 )
-MEANS = {"AUROC": "AUROC, mean over classes"}  # of two classes both are the same
+MEANS = {"AUROC": "AUROC, class mean"}  # of two classes both are the same
 
 
 def build_summary(record: Record, frames: Path | None) -> Section:

@@ -19,7 +19,7 @@ from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_pictur
 from polypskd.reporting.study.accuracy import name_positives
 from polypskd.reporting.study.bands import fill_band
 from polypskd.reporting.study.clusters import name_intervals
-from polypskd.reporting.study.polyps import tell_interval, tell_rule
+from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def tell_predictive_values(section: Json, accuracy: Json | None = None) -> list[
     told.append(f"{text} (all calls).")
     told += _tell_other_call(section, accuracy or {})
     if section["high_confidence"]:
-        told.append(tell_rule(section))
+        told.append("Which calls are of high confidence is told under Endpoints.")
     return told
 
 
