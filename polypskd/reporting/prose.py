@@ -101,7 +101,7 @@ def list_findings(record: Record) -> list[str]:
     if ratio is not None:
         lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
     lines.append(
-        "Its expected calibration error (ECE) is "
+        "The student's expected calibration error (ECE) is "
         f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
         f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
         "temperature scaling."

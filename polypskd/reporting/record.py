@@ -97,7 +97,7 @@ def read_record(run: Path) -> Record:
             for who in (("student", "teacher") if evaluation.get("teacher") else ("student",))
             if (run / f"{who}_history.json").exists()
         },
-        exclusions=_read_exclusions(run / "excluded.csv"),
+        exclusions=count_exclusions(run / "excluded.csv"),
         comparison=read_json(beside) if (beside := find_comparison(run)) else None,
         study=_read_mapping(study)  # names nobody and no path
         if (study := run / "study.json").exists()
@@ -271,7 +271,15 @@ def _read_predictions(path: Path) -> Predictions:
     return Predictions(**words, classes=tuple(name.removeprefix("p_") for name in columns), p=p)
 
 
-def _read_exclusions(path: Path) -> dict[str, int]:
+def count_exclusions(path: Path) -> dict[str, int]:
+    """Count the frames left out by reason, the most frequent first.
+
+    Args:
+        path: of excluded.csv; where there is none, no frame was left out.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
     if not path.exists() or not path.read_bytes().strip():
         return {}
     table = _read_table(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from polypskd.labels.examples import read_examples
 from polypskd.labels.scheme import Scheme, find_names, name_levels, parse_scheme
 from polypskd.metrics.leave_one_out import Votes
 from polypskd.metrics.resampling import Resampling
+from polypskd.reporting.record import count_exclusions
 from polypskd.runs import LABELS, NUMBERS
 from polypskd.study.answers import read_answers
 from polypskd.study.columns import check_columns
@@ -91,17 +90,8 @@ def open_study(folder: Path, config: Config) -> StudyData:
         if set(annotators) <= set(numbers)
         else (),
         examples=examples,
-        exclusions=_count_exclusions(folder / LABELS[2]),
+        exclusions=count_exclusions(folder / LABELS[2]),
     )
-
-
-def _count_exclusions(path: Path) -> dict[str, int]:
-    """Count the frames left out by reason, the most frequent first."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reasons = Counter(row["reason"] for row in csv.DictReader(file))
-    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _votes(path: Path, test: Part, scheme: Scheme) -> tuple[Votes | None, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from polypskd.reporting.cells import (
     Cell,
     Table,
     count,
+    format_change,
     format_confidence,
     format_estimate,
     format_number,
@@ -96,7 +97,7 @@ def tabulate_robustness(section: Json) -> list[Table]:
                     kind.capitalize() + ("" if place else f" ({found['means']})"),
                     one["strength"],
                     Cell(f"{one['number']:g}".replace("-", "−"), one["number"]),
-                    *(Cell(_signed(change), change) for change in changes),
+                    *(Cell(format_change(change), change) for change in changes),
                 )
             )
     confidence = format_confidence(section["confidence"])
@@ -111,11 +112,6 @@ def tabulate_robustness(section: Json) -> list[Table]:
             fold="Every corruption and strength, with the change of four measures",
         )
     ]
-
-
-def _signed(value: Any) -> str:
-    text = format_estimate(value)
-    return f"+{text}" if (pick(value, "value") or 0) > 0 else text
 
 
 def draw_robustness(section: Json) -> list[Picture]:
@@ -144,7 +140,7 @@ def draw_robustness(section: Json) -> list[Picture]:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     listed = "; ".join(
         f"{kind} {one['strength']}: "
-        + ", ".join(f"{name} {_signed(one['metrics'][name]['change'])}" for name in LOOKS)
+        + ", ".join(f"{name} {format_change(one['metrics'][name]['change'])}" for name in LOOKS)
         for kind, found in section["kinds"].items()
         for one in found["strengths"]
     )

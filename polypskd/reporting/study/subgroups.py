@@ -19,6 +19,7 @@ from polypskd.reporting.cells import (
     format_number,
     make_table,
     pick,
+    tell_p,
 )
 from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, shorten, tint, wrap
 from polypskd.reporting.study.clusters import knows_patients, name_intervals, name_least
@@ -173,7 +174,7 @@ def _tell_rest(value: Json) -> Cell:
     if told == DASH or p is None:
         return Cell(told, difference)
     sign = "+" if difference["value"] > 0 else ""
-    return Cell(f"{sign}{told}, {_tell_p(p)}", difference)
+    return Cell(f"{sign}{told}, {tell_p(p)}", dict(difference, p_adjusted=p))
 
 
 # --- forest plot --------------------------------------------------------------------------------
@@ -251,7 +252,7 @@ def _list_rows(section: Json, metric: str) -> Iterator[_Row]:
         if "levels" not in column:
             continue
         p = pick(column, "heterogeneity", metric, "p")
-        yield _Row(shorten(name) + ("" if p is None else f"  ({_tell_p(p)})"), heading=True)
+        yield _Row(shorten(name) + ("" if p is None else f"  ({tell_p(p)})"), heading=True)
         for level in column["levels"]:
             count = level["n_frames"]
             size = "" if count is None else f"  (n = {format_number(count)})"
@@ -259,10 +260,6 @@ def _list_rows(section: Json, metric: str) -> Iterator[_Row]:
             known = value is not None and value["value"] is not None
             note = "" if known else {"shown": "not defined"}.get(level["status"], level["status"])
             yield _Row(wrap(level["name"]) + size, value if known else None, note)
-
-
-def _tell_p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _plot_row(axes: Axes, place: int, row: _Row) -> None:
