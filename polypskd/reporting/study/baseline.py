@@ -78,7 +78,7 @@ def tabulate_baseline(section: Json) -> list[Table]:
     if any("levels" in column for column in section["columns"].values()):
         told = (
             "; for levels of columns, patients too. Levels of so few patients that they might be "
-            "recognized are suppressed"
+            "recognized, or whose counts would give such a level away, are suppressed"
         )
     return [
         make_table(

@@ -88,7 +88,7 @@ def tell_subgroups(section: Json) -> list[str]:
         if hidden:
             why.append(
                 f"{hidden} suppressed with their counts, because so few patients might be "
-                "recognized"
+                "recognized, or the total less the others would give such a level away"
             )
         told.append(f"Levels without numbers, of {len(levels)} in all: {'; '.join(why)}.")
     return told + missing

@@ -57,6 +57,7 @@ def test_what_differs_from_the_rest_is_told_and_what_is_kept_back(section):
     assert "sensitivity is lower than elsewhere for mode: NBI" in first
     assert "WLE" not in first
     assert "of 4 in all: 1 for fewer than 30 frames or 10 patients; 1 suppressed" in second
+    assert "the total less the others would give such a level away" in second
     assert "is not judged here: " in third
 
 
