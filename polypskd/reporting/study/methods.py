@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from polypskd.reporting.cells import format_confidence, format_number
+from polypskd.reporting.cells import format_confidence, format_number, pick
 from polypskd.reporting.study.polyps import JOINED
 
 Json = Mapping[str, Any]
+
+PAIR = 2  # classes, of which both ways to call choose the same
 
 
 def describe_study(study: Json) -> list[str]:
@@ -60,13 +62,13 @@ def _tell_unit(known: Json) -> Iterator[str]:
 
 def _tell_calls(known: Json) -> Iterator[str]:
     """Say which sections call by the most probable class, and which by the risk."""
-    if "accuracy" in known and not {"endpoints", "predictive_values", "selective"}.isdisjoint(
-        known
-    ):
+    by_risk = {"endpoints", "predictive_values", "selective"} & set(known)
+    classes = pick(known, "accuracy", "frames", "classes") or ()
+    if by_risk and len(classes) > PAIR:
         yield (
             "In Results, Subgroups and Robustness a frame's call is its most probable class; "
-            "Clinical questions call positive what has a risk of at least 0.5. With more than two "
-            "classes the two may differ, so each has a sensitivity of its own."
+            "Clinical questions call positive what has a risk of at least 0.5. The two may differ, "
+            "so each has a sensitivity of its own."
         )
 
 

@@ -124,7 +124,7 @@ def draw_robustness(section: Json) -> list[Picture]:
         return []
     kinds = list(section["kinds"])
     lines, columns = math.ceil(len(kinds) / COLUMNS), min(COLUMNS, len(kinds))
-    figure = Figure(figsize=(0.9 + 1.6 * columns, 1.5 * lines + 0.75), layout="constrained")
+    figure = Figure(figsize=(0.9 + 2.1 * columns, 1.8 * lines + 0.8), layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(kinds):

@@ -60,4 +60,8 @@ def test_unknown_patients_and_single_frames_are_told(study):
     text = " ".join(describe_study(study))
     assert "take frames as independent" in text
     assert "count each frame by itself" in text
-    assert "call is its most probable class; Clinical questions call positive" in text
+    assert "most probable class" not in text
+    for names, told in (("ab", False), ("abc", True)):
+        study["accuracy"]["frames"] = {"classes": dict.fromkeys(names)}
+        text = " ".join(describe_study(study))
+        assert ("its most probable class; Clinical questions call positive" in text) is told
