@@ -110,13 +110,22 @@ def _describe_evaluate(run: Run) -> Said:
     return numbers, f"{told}\nWrote {run.folder / NUMBERS[0]}"
 
 
-def _describe_report(run: Run) -> Said:
-    values = _list_report(run)
+def describe_report(run: Run, *, done: bool = True, removed: bool = False) -> Said:
+    """Sum up a report.
+
+    Args:
+        run: whose report it is.
+        done: whether anything was written; else all of it was fresh.
+        removed: whether the PDF of an older report is gone.
+    """
+    values: dict[str, Any] = {"run": str(run.folder)} | _list_report(run)
     if run.pdf is False and run.shared is None:
-        values["remark"] = "No report.pdf, as asked; that of an older report is removed."
+        older = "; that of an older report is removed" if removed else ""
+        values["remark"] = f"No report.pdf, as asked{older}."
     values["answers"] = _tell_answers(run)
-    lines = [f"Wrote {values['report']}"]
-    lines += [f"Wrote {values['pdf']}"] if values["pdf"] else []
+    values["written"] = done
+    made = [values[key] for key in ("report", "pdf") if values[key]]
+    lines = [f"Wrote {path}" if done else f"{path} is up to date" for path in made]
     lines += [values[key] for key in ("remark", "answers") if values[key]]
     lines.append(
         "Beside it: report.json, tables/, figures/, paper/, guidelines.md, model_card.md, "
@@ -245,7 +254,7 @@ DESCRIBE: dict[str, Callable[[Run], Said]] = {
     "teach": _describe_teach,
     "distill": _describe_distill,
     "evaluate": _describe_evaluate,
-    "report": _describe_report,
+    "report": describe_report,
     "run": _describe_run,
 }
 

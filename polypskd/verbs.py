@@ -47,10 +47,10 @@ def by_first(make: Callable[[], Made], otherwise: Callable[[], Made]) -> Made:
     return made
 
 
-def write_report(run: Run) -> None:
-    """Judge what a study asks for, unless that is fresh, and report it."""
-    for step in (study, report):
-        do_step(step, run)
+def write_report(run: Run) -> bool:
+    """Judge what a study asks for, unless that is fresh, and report it; return whether it was."""
+    do_step(study, run)
+    return do_step(report, run)
 
 
 VERBS: dict[str, Callable[[Run], object]] = {

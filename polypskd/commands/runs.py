@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -29,6 +29,8 @@ from polypskd.ranks import is_first
 if TYPE_CHECKING:
     from polypskd.config import Config
     from polypskd.runs import Run
+
+Made = TypeVar("Made")
 
 STEPS = {
     "derive": "Derive agreement, subclasses and stages: writes examples.csv.",
@@ -102,17 +104,20 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of a run: page, PDF, tables, figures, texts for a paper."""
-    from polypskd import verbs
     from polypskd.artifacts import lock_run
     from polypskd.runs import reopen_run
-    from polypskd.summary import describe_step
+    from polypskd.summary import describe_report
     from polypskd.terminal import show_progress
+    from polypskd.verbs import write_report
 
     with show_progress(quiet) as listen:
         opened = replace(reopen_run(run, listen), pdf=pdf, answers=answers)
         with lock_run(run):
-            _guarded(opened, verbs.VERBS["report"])
-    say(*describe_step("report", opened), as_json)
+            page = run / "report.pdf"
+            there = page.exists()
+            done = _guarded(opened, write_report)
+            removed = there and not page.exists()
+    say(*describe_report(opened, done=done, removed=removed), as_json)
 
 
 @dataclass(frozen=True)
@@ -153,10 +158,10 @@ def _work(name: str, config: Config, out: Path | None, wishes: Wishes) -> None:
     say(*describe_step(name, opened), wishes.as_json)
 
 
-def _guarded(run: Run, steps: Callable[[Run], object]) -> None:
+def _guarded(run: Run, steps: Callable[[Run], Made]) -> Made:
     try:
         with let_stop():
-            steps(run)
+            return steps(run)
     except (PolypskdError, typer.Exit):
         raise
     except Exception as error:

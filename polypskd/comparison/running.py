@@ -209,9 +209,18 @@ def is_done(planned: Outcome) -> bool:
 def _refuse_others(config: Config, folder: Path) -> None:
     """Refuse a folder that holds runs of another page, be they planned now or not.
 
+    Other training seeds are another comparison: its runs would stay, but what they said together
+    would go.
+
     Raises:
         OutputError: it does.
     """
+    seeds = _read_seeds(folder / "comparison.json")
+    if seeds and seeds[0] != config.fit_seed:
+        raise OutputError(
+            f"{folder / 'comparison.json'}: compares runs from training seed {seeds[0]} on, this "
+            f"config begins at {config.fit_seed}; give --out another folder, or --overwrite"
+        )
     names = name_methods(config)
     for path in sorted(folder.glob("*/seed-*")):
         method, seed = path.parent.name, path.name.removeprefix("seed-")
@@ -225,6 +234,16 @@ def _refuse_others(config: Config, folder: Path) -> None:
                 "give --out another folder, or --overwrite"
             ) from None
         refuse_other(expected, path)
+
+
+def _read_seeds(path: Path) -> list[int]:
+    """Read the training seeds that a comparison tells of; none where there is no such file."""
+    try:
+        found = read_json(path) if path.exists() else {}
+    except PolypskdError:
+        return []  # a damaged one is written anew
+    seeds = found.get("seeds") if isinstance(found, dict) else None
+    return seeds if isinstance(seeds, list) else []
 
 
 def _do_run(

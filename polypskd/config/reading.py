@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from polypskd.config.experiment import Config
+from polypskd.config.misfits import describe_misfit
 from polypskd.errors import ConfigError
 
 
@@ -51,7 +52,7 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         ) from None
     try:
         raw = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a 13th month
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: the file must be a YAML mapping; see configs/ for examples")
@@ -77,7 +78,8 @@ def parse_config(
         config = Config.model_validate(raw)
     except ValidationError as error:
         if not _drop_keys_of_old_kind(raw, error, replaced):
-            raise ConfigError("\n".join(_tell(where, raw, i) for i in error.errors())) from None
+            told = [describe_misfit(raw, item) for item in error.errors()]
+            raise ConfigError("\n".join(f"{where}: {line}" for line in told)) from None
         return parse_config(raw, where=where, folder=folder)
     if folder is None:
         return config
@@ -102,7 +104,7 @@ def _apply(raw: dict[str, Any], override: str, defaults: dict[str, Any]) -> str 
         )
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {override}: the value is not valid YAML") from None
     *parents, last = key.split(".")
     section = raw
@@ -137,37 +139,6 @@ def _drop_keys_of_old_kind(
                     target = target[parent]
                 dropped |= target.pop(str(last), None) is not None
     return dropped
-
-
-def _tell(where: str, raw: dict[str, Any], item: Any) -> str:
-    keys, kind = _find_place(raw, item["loc"])
-    if item["type"] == "extra_forbidden":
-        of = f" (of kind {kind})" if kind else ""
-        return f"{where}: unknown key {keys!r}{of}; `polypskd schema` lists the keys"
-    message = item["msg"].removeprefix("Value error, ")
-    value = item.get("input")
-    shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
-    place = f"{keys}{shown}: " if keys else ""
-    return f"{where}: {place}{message}"
-
-
-def _find_place(raw: dict[str, Any], loc: tuple[Any, ...]) -> tuple[str, str]:
-    """Give the path as it stands in the file, and the kind of the section in which it ends."""
-    here: Any = raw
-    keys: list[str] = []
-    kind = ""
-    for part in loc:
-        section = here if isinstance(here, dict) else {}
-        if part not in section and section.get("kind") == part:
-            kind = str(part)  # a union adds it to the path; the file has no such key
-            continue
-        keys.append(str(part))
-        kind = kind if part == loc[-1] else ""
-        if isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        else:
-            here = section.get(part)
-    return ".".join(keys), kind
 
 
 def _absolute(value: Any, folder: Path) -> Any:

@@ -195,6 +195,27 @@ def format_estimate(value: Any, digits: int = 3) -> str:
     return f"{text} ({format_number(low, digits)} to {format_number(high, digits)})"
 
 
+def format_change(value: Any) -> str:
+    """Print a difference, or an estimate of one, with its sign.
+
+    >>> format_change({"value": 0.02, "low": 0.01, "high": 0.03}), format_change(-0.5)
+    ('+0.020 (0.010 to 0.030)', '−0.500')
+    """
+    text = format_estimate(value)
+    return f"+{text}" if (point(value) or 0) > 0 else text
+
+
+def tell_p(p: float | None) -> str:
+    """Say a p value.
+
+    >>> tell_p(0.0314), tell_p(0.0001), tell_p(None)
+    ('p = 0.031', 'p < 0.001', 'p not defined')
+    """
+    if p is None:
+        return "p not defined"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def pick(tree: Any, *keys: str) -> Any:
     """Walk down nested mappings; None where a step is absent or null.
 

@@ -36,7 +36,7 @@ def draw_agreement(examples: Examples, classes: Sequence[str]) -> Picture:
         stacked=True,
         color=[color(index) for index in range(len(classes))],
         hatch=[hatch(index) for index in range(len(classes))],
-        label=[shorten(name) for name in classes],
+        label=[shorten(name, 34) for name in classes],
         edgecolor="white",
         linewidth=0.4,
     )

@@ -157,7 +157,7 @@ def _plot_classes(
         x, y = (pick(curves, name, key) for key in keys)
         if not x or not y:
             continue
-        axes.plot(x, y, color=color(index), linestyle=dashes(index), label=shorten(name))
+        axes.plot(x, y, color=color(index), linestyle=dashes(index), label=shorten(name, 34))
         drawn.append(name)
     return drawn
 

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import Content, Section, walk
 from polypskd.reporting.data_sheet import write_data_sheet
 from polypskd.reporting.figures import Picture, style
-from polypskd.reporting.folders import forget_report, refuse_others, replace_folder, seal
+from polypskd.reporting.folders import PDF, forget_report, refuse_others, replace_folder, seal
 from polypskd.reporting.guidelines import (
     Audit,
     audit_report,
@@ -28,6 +29,7 @@ from polypskd.reporting.markup import escape_markdown, tabulate_markdown, write_
 from polypskd.reporting.model_card import write_model_card
 from polypskd.reporting.page import render_html
 from polypskd.reporting.paper import write_paper
+from polypskd.reporting.press import Press, open_press
 from polypskd.reporting.record import read_record
 from polypskd.reporting.schema import describe_report
 
@@ -74,6 +76,17 @@ def write_outputs(
         OutputError: the folder cannot be written to, or holds what is not ours.
     """
     refuse_others(run)
+    with open_press() if wishes.pdf else nullcontext() as press:
+        return _write_outputs(run, frames, wishes, press, progress)
+
+
+def _write_outputs(
+    run: Path,
+    frames: Path | None,
+    wishes: Wishes,
+    press: Press | None,
+    progress: Callable[[int, int], object],
+) -> tuple[str, ...]:
     record = read_record(run)
     answers = find_answers(run, wishes.answers)
     clear_leftovers(run)
@@ -81,6 +94,7 @@ def write_outputs(
     audit = audit_report(record, plain, answers)
     content = add_section(plain, build_guidelines(audit))
     page = render_html(content)
+    printed = press.begin(page, fingerprint(record.provenance)) if press else None
     total = 5 + wishes.pdf
     progress(1, total)
     folders = {
@@ -98,12 +112,13 @@ def write_outputs(
     }
     made = ["report.json", "guidelines.json", *texts]
     forget_report(run)
-    if wishes.pdf:
-        _write_pdf(run / "report.pdf", page, fingerprint(record.provenance))
-        made.append("report.pdf")
+    if printed:
+        data = printed.result()
+        write_atomic(run / PDF, lambda temporary: temporary.write_bytes(data))
+        made.append(PDF)
         progress(3, total)
     else:
-        (run / "report.pdf").unlink(missing_ok=True)  # it would tell of an older report
+        (run / PDF).unlink(missing_ok=True)  # it would tell of an older report
     for name, files in folders.items():
         replace_folder(run / name, files)
         made += [f"{name}/{file}" for file in sorted(files)]
@@ -198,10 +213,3 @@ def _rasterize(picture: Picture) -> bytes:
     assert picture.figure is not None  # noqa: S101 - the caller has looked
     picture.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _write_pdf(path: Path, page: str, identity: str) -> None:
-    from polypskd.reporting.pdf import render_pdf
-
-    data = render_pdf(page, identity)
-    write_atomic(path, lambda temporary: temporary.write_bytes(data))

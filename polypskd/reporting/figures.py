@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,13 @@ def new_axes(width: float = 3.6, height: float = 2.9) -> tuple[Figure, Axes]:
 
 
 def encode(figure: Figure) -> str:
-    """Turn a figure into a data URI that depends on nothing but the figure."""
+    """Turn a figure into a data URI that depends on nothing but the figure.
+
+    Its layout is found once and stands from then on, in every format.
+    """
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     buffer = io.BytesIO()
     nothing = {"Date": None, "Creator": None}
     # The page's card shows through, so that a figure fits a light and a dark page.
@@ -155,6 +162,24 @@ def shorten(name: str, length: int = 22) -> str:
     return name[: length - 1 - end] + "…" + name[-end:]
 
 
+def wrap(name: str, length: int = 22, lines: int = 2) -> str:
+    r"""Break a long name for an axis after hyphens, underlines and spaces, and cut what is left.
+
+    >>> wrap("ulcerative-colitis-grade-2")
+    'ulcerative-colitis-\ngrade-2'
+    >>> wrap("short name"), wrap("abcdefghijklmnopqrstuvwxyz", 11)
+    ('short name', 'abcde…vwxyz')
+    """
+    if len(name) <= length:
+        return name
+    found = [""]
+    for part in re.findall(r"[^-_ /]+[-_ /]?|[-_ /]", name):
+        if len(found[-1] + part.rstrip()) > length and found[-1] and len(found) < lines:
+            found.append("")
+        found[-1] += part
+    return "\n".join(shorten(line.rstrip(), length) for line in found)
+
+
 def place_legend(figure: Figure, axes: Axes) -> None:
     """Put the legend below the axes, in as many columns as fit, and grow the figure by it."""
     handles, labels = axes.get_legend_handles_labels()
@@ -169,7 +194,7 @@ def place_legend(figure: Figure, axes: Axes) -> None:
 
 def name_ticks(axes: Axes, names: Sequence[str], *, vertical: bool = False) -> None:
     """Label the ticks 0, 1, ... of the x axis, or of the y axis; long names stand slanted."""
-    short = ["\n".join(shorten(line) for line in name.split("\n")) for name in names]
+    short = ["\n".join(wrap(line) for line in name.split("\n")) for name in names]
     if vertical:
         axes.set_yticks(range(len(short)), short)
         return

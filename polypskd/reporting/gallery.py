@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import Examples
-from polypskd.reporting.record import Predictions, Record
+from polypskd.reporting.heat import lay_heat
+from polypskd.reporting.record import Predictions, Record, has_given_classes
 
 Pixels = NDArray[np.uint8]
 
@@ -53,6 +54,7 @@ class Mistake:
         others: classes that are not among them.
         heatmap: JPEG of the frame with the class activation over it as a data URI; empty where
             there is none.
+        given: whether the class came with the frame, so that nobody voted.
     """
 
     row: int
@@ -65,6 +67,7 @@ class Mistake:
     scores: tuple[Score, ...] = ()
     others: int = 0
     heatmap: str = ""
+    given: bool = False
 
 
 def find_mistakes(
@@ -132,40 +135,8 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
         scores=tuple(one for one in scores if one.name in shown),
         others=len(scores) - len(shown),
         heatmap="" if frame is None or layer is None else _encode(lay_heat(frame, layer)),
+        given=has_given_classes(record),
     )
-
-
-def lay_heat(frame: Pixels, layer: Pixels) -> Pixels | None:
-    """Lay a heat layer over a frame; None where it is no such layer.
-
-    The layer covers the square that the network sees: the frame in its middle, bars at both sides,
-    which are cut away.
-
-    Args:
-        frame: (H, W, 3) BGR.
-        layer: (S, S, 4) BGR and opacity.
-
-    Returns:
-        (H, W, 3) BGR.
-
-    >>> layer = np.zeros((4, 4, 4), np.uint8)
-    >>> layer[1, :2] = 255
-    >>> lay_heat(np.zeros((2, 4, 3), np.uint8), layer)[..., 0].tolist()
-    [[255, 255, 0, 0], [0, 0, 0, 0]]
-    """
-    import cv2
-
-    if layer.ndim != 3 or layer.shape[2] != 4 or layer.shape[0] != layer.shape[1]:
-        return None
-    height, width = frame.shape[:2]
-    side, longest = len(layer), max(height, width)
-    rows, columns = (max(1, round(side * one / longest)) for one in (height, width))
-    top, left = (side - rows) // 2, (side - columns) // 2
-    cut = layer[top : top + rows, left : left + columns]
-    heat = cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    opacity = heat[..., 3:] / 255
-    mixed = frame * (1 - opacity) + heat[..., :3] * opacity
-    return np.rint(mixed).astype(np.uint8)
 
 
 def read_thumbnail(frames_root: Path | None, path: str) -> Pixels | None:

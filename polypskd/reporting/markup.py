@@ -40,6 +40,7 @@ LATEX = {
 MARKDOWN = re.compile(r"([\\`*_\[\]|#~!])")
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet may run what begins so
 BREAKS = ("\t", "\r", "\n")
+PARTS = {"value": "", "low": "low", "high": "high", "p_adjusted": "p (adjusted)"}
 PLAIN = re.compile(r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
 NUMBER = r"([+−-]?\d[\d,]*(?:\.\d+)?)"
 ESTIMATE = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))?")  # as cells.py prints it
@@ -78,6 +79,8 @@ def escape_cell(text: str) -> str:
 def write_csv(table: Table) -> str:
     r"""Write a table as CSV: numbers as they were measured, estimates with low and high beside.
 
+    Where differences were tested, so is their adjusted p.
+
     Args:
         table: with its raw cells where it has them; else the printed ones are written.
 
@@ -89,24 +92,27 @@ def write_csv(table: Table) -> str:
         [cell if at == 0 else _read_printed(cell) for at, cell in enumerate(row)]
         for row in table.rows
     ]
-    wide = [any(isinstance(row[j], Mapping) for row in rows) for j in range(len(table.head))]
+    spread = [_list_parts([row[j] for row in rows]) for j in range(len(table.head))]
     head: list[str] = []
-    for name, with_interval in zip(table.head, wide, strict=True):
-        head += [name, f"{name} low".strip(), f"{name} high".strip()] if with_interval else [name]
+    for name, parts in zip(table.head, spread, strict=True):
+        head += [name, *(f"{name} {PARTS[part]}".strip() for part in parts[1:])]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([escape_cell(name) for name in head])
     for row in rows:
         cells: list[str] = []
-        for value, with_interval in zip(row, wide, strict=True):
-            parts = [value]
-            if isinstance(value, Mapping):
-                parts = [value.get(key) for key in ("value", "low", "high")]
-            elif with_interval:
-                parts = [value, None, None]
-            cells += [_write_value(part) for part in parts]
+        for value, parts in zip(row, spread, strict=True):
+            read = value if isinstance(value, Mapping) else {"value": value}
+            cells += [_write_value(read.get(part)) for part in parts]
         writer.writerow(cells)
     return buffer.getvalue()
+
+
+def _list_parts(values: Sequence[Any]) -> list[str]:
+    """List the parts of a column's cells, a column of the CSV each."""
+    estimates = [value for value in values if isinstance(value, Mapping)]
+    tested = any("p_adjusted" in value for value in estimates)
+    return list(PARTS)[: 1 if not estimates else 4 if tested else 3]
 
 
 def tabulate_markdown(table: Table) -> str:

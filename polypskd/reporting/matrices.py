@@ -18,6 +18,7 @@ from polypskd.reporting.figures import (
     new_axes,
     place_legend,
 )
+from polypskd.reporting.levels import LEVELS
 
 Json = dict[str, Any]
 
@@ -104,12 +105,17 @@ def draw_levels(
     axes.set_axisbelow(True)
     place_legend(figure, axes)
     listed = "; ".join(f"{name} {format_estimate(one)}" for name, one in _pair(names, student, key))
+    order = (
+        "Subclasses stand in the order of the scheme"
+        if level == LEVELS["known"]
+        else "Levels run from the easiest to the hardest within each class"
+    )
     return make_picture(
         "levels",
         figure,
         f"{measure[0].upper()}{measure[1:]} of the student by {level}: {listed}.",
-        "Each line is an interval. Levels run from the easiest to the hardest within each class; "
-        "n is the number of frames, and small n makes a point uncertain.",
+        f"Each line is an interval. {order}; n is the number of frames, and small n makes a point "
+        "uncertain.",
     )
 
 

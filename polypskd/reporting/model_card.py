@@ -6,10 +6,11 @@ from typing import Any
 
 from polypskd.reporting.answers import Answers
 from polypskd.reporting.cells import Table, format_confidence, format_number, make_table, pick
+from polypskd.reporting.levels import name_levels, order_levels
 from polypskd.reporting.markup import escape_markdown, tabulate_markdown
 from polypskd.reporting.paper import NOTICE, list_methods, tabulate_results
 from polypskd.reporting.prose import list_limitations
-from polypskd.reporting.record import Record, list_classes, name_levels
+from polypskd.reporting.record import Record, list_classes
 from polypskd.reporting.scores import get_score
 
 OUT_OF_SCOPE = (
@@ -110,7 +111,7 @@ def _tabulate_levels(record: Record) -> Table:
     level = name_levels(record)
     rows = [
         (str(name), row.get("n_frames"), row.get("macro_f1"), row.get("accuracy"))
-        for name, row in (record.evaluation.get("by_level") or {}).items()
+        for name, row in order_levels(record, record.evaluation.get("by_level") or {}).items()
     ]
     head = (level.capitalize(), "Frames", "Macro-F1", "Accuracy")
     return make_table("", f"By {level}.", head, rows)

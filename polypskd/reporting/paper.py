@@ -130,6 +130,9 @@ def tabulate_results(record: Record) -> Table:
     confidence = format_confidence(pick(record.config, "evaluation", "confidence"))
     section = get_study(record, "accuracy")
     intervals = f"{confidence} intervals" if section is None else tell_main(section)
+    # This table goes out alone, without the methods that say so.
+    alone = not record.agreement.get("patients_known")
+    intervals += "; frames count as independent, for patients are unknown" if alone else ""
     return make_table(
         "results",
         f"Results of the student for each class on the test split; {intervals}.",

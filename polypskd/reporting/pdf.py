@@ -5,7 +5,6 @@ Weasyprint and the system's Pango make it; where they are absent the page remain
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import io
@@ -13,14 +12,17 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from polypskd.artifacts import describe_fault
 from polypskd.errors import OutputError
 from polypskd.reporting.folders import PDF_MARK
 
 VARIANT = "pdf/a-2a"
 REMEDY = "`pip install 'polypskd[pdf]'` and, on Debian, `apt install libpangoft2-1.0-0`"
+OTHERWISE = "print report.html from a browser, or leave the PDF out with --no-pdf"
 FAMILY = "DejaVu Sans"  # what the figures ask for, too
 FACES = (
     ("DejaVuSans.ttf", "normal", "normal"),
@@ -78,11 +80,14 @@ def render_pdf(page: str, identity: str) -> bytes:
         digest = hashlib.sha256(identity.encode()).hexdigest()
         fonts = weasyprint.text.fonts.FontConfiguration()
         fetch = make_fetcher()
-        style = weasyprint.CSS(string=_choose_fonts(), font_config=fonts, url_fetcher=fetch)
         marked = LABELED.sub(r"\1<title>\2</title>", page)
         marked = marked.replace("<head>", f"<head>{GENERATOR}", 1)
         source = weasyprint.HTML(string=marked, url_fetcher=fetch, base_url=None)
         try:
+            # Our own style alone may open files: two fonts, each as large as the page.
+            style = weasyprint.CSS(
+                string=_choose_fonts(), font_config=fonts, url_fetcher=make_fetcher("file")
+            )
             made: bytes = source.write_pdf(
                 font_config=fonts,
                 stylesheets=[style],
@@ -91,20 +96,27 @@ def render_pdf(page: str, identity: str) -> bytes:
             )
         except (ValueError, AssertionError, RecursionError) as error:
             raise OutputError(
-                f"report.pdf: cannot be laid out ({type(error).__name__}); print report.html from "
-                "a browser, or leave the PDF out with --no-pdf"
+                f"report.pdf: cannot be laid out ({type(error).__name__}); {OTHERWISE}"
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"report.pdf: its temporary files {describe_fault(error)}; set TMPDIR to a folder "
+                "that can be written to, or leave the PDF out with --no-pdf"
             ) from None
     return made
 
 
-def make_fetcher() -> Any:
-    """Make what opens data: URIs and nothing else; no page can have a file read or a server asked.
+def make_fetcher(scheme: str = "data") -> Any:
+    """Make what opens URIs of one scheme; with data:, no page has a file read or a server asked.
+
+    Args:
+        scheme: of the URIs that it opens.
 
     Raises:
         ImportError: weasyprint is missing.
     """
     urls = _load().urls
-    return urls.URLFetcher(allowed_protocols={"data"}, allow_redirects=False)
+    return urls.URLFetcher(allowed_protocols={scheme}, allow_redirects=False)
 
 
 def _load() -> Any:
@@ -134,16 +146,13 @@ def _quiet() -> Iterator[None]:
 
 def _choose_fonts() -> str:
     """Take the fonts that come with matplotlib, so that every machine sets the same page."""
-    from matplotlib import get_data_path
-
-    folder = Path(get_data_path()) / "fonts" / "ttf"
-    rules = []
-    for name, weight, slant in FACES:
-        data = base64.b64encode((folder / name).read_bytes()).decode()
-        rules.append(
-            f"@font-face {{ font-family: '{FAMILY}'; font-weight: {weight}; font-style: {slant};"
-            f" src: url(data:font/ttf;base64,{data}) }}"
-        )
+    found = find_spec("matplotlib")  # where it lies; to import it takes a while
+    folder = Path(str(found and found.origin)).parent / "mpl-data" / "fonts" / "ttf"
+    rules = [
+        f"@font-face {{ font-family: '{FAMILY}'; font-weight: {weight}; font-style: {slant};"
+        f" src: url('{(folder / name).as_uri()}') }}"
+        for name, weight, slant in FACES
+    ]
     everything = f"*, ::before, ::after {{ font-family: '{FAMILY}', sans-serif !important }}"
     margins = "".join(
         f"@{side} {{ font-family: '{FAMILY}', sans-serif !important }}"

@@ -101,7 +101,7 @@ def list_findings(record: Record) -> list[str]:
     if ratio is not None:
         lines.append(f"The student has {ratio:.1%} of the teacher's parameters.")
     lines.append(
-        "Its expected calibration error (ECE) is "
+        "The student's expected calibration error (ECE) is "
         f"{format_number(point(pick(evaluation, 'calibration', 'before', 'ece')))} before and "
         f"{format_number(point(pick(evaluation, 'calibration', 'after', 'ece')))} after "
         "temperature scaling."
@@ -223,7 +223,7 @@ def describe_methods(record: Record) -> list[str]:
     """Say in plain sentences how the numbers were made."""
     resamples = pick(record.config, "evaluation", "resamples")
     known = record.agreement.get("patients_known")
-    by = " of patients" if known else " of frames, for patients are unknown"
+    by = " of patients" if known else " of frames, which are taken as independent"
     return [
         f"The student was trained {name_method(record)}.",
         *_describe_networks(record),

@@ -72,18 +72,6 @@ class Record:
     folder: Path | None = None
 
 
-LEVELS = {
-    "agreement_levels": "agreement level",
-    "vote_count": "number of votes",
-    "known": "known subclass",
-    "none": "class",
-    "vote_pattern": "vote pattern",
-    "vote_clusters": "cluster of votes",
-    "annotator_confusion": "level of certainty",
-    "random": "shuffled level",
-}
-
-
 def read_record(run: Path) -> Record:
     """Read a run folder.
 
@@ -109,7 +97,7 @@ def read_record(run: Path) -> Record:
             for who in (("student", "teacher") if evaluation.get("teacher") else ("student",))
             if (run / f"{who}_history.json").exists()
         },
-        exclusions=_read_exclusions(run / "excluded.csv"),
+        exclusions=count_exclusions(run / "excluded.csv"),
         comparison=read_json(beside) if (beside := find_comparison(run)) else None,
         study=_read_mapping(study)  # names nobody and no path
         if (study := run / "study.json").exists()
@@ -202,12 +190,6 @@ def _number_groups(config: Json, number: Mapping[Any, str]) -> Json:
     return config | {"study": study | {"groups": groups}}
 
 
-def name_levels(record: Record) -> str:
-    """Say what the levels of this run are."""
-    rule = (record.config.get("labels") or {}).get("subclasses") or {}
-    return LEVELS.get(str(rule.get("kind")), "level")
-
-
 def list_classes(record: Record) -> list[str]:
     """List the classes, in the order of agreement.json."""
     return [str(name) for name in record.agreement.get("classes") or ()]
@@ -289,7 +271,15 @@ def _read_predictions(path: Path) -> Predictions:
     return Predictions(**words, classes=tuple(name.removeprefix("p_") for name in columns), p=p)
 
 
-def _read_exclusions(path: Path) -> dict[str, int]:
+def count_exclusions(path: Path) -> dict[str, int]:
+    """Count the frames left out by reason, the most frequent first.
+
+    Args:
+        path: of excluded.csv; where there is none, no frame was left out.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
     if not path.exists() or not path.read_bytes().strip():
         return {}
     table = _read_table(path)

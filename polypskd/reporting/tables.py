@@ -95,7 +95,7 @@ def tabulate_splits(examples: Examples, classes: Sequence[str], known: bool) -> 
 
 def tabulate_exclusions(exclusions: Mapping[str, int]) -> Table:
     """Count excluded frames by reason."""
-    caption = "Frames left out, by reason."
+    caption = "What was left out, and why; excluded.csv of the run folder names each frame."
     return make_table(
         "exclusions",
         caption,
@@ -270,7 +270,7 @@ def tabulate_settings(record: Record) -> Table:
     rows = tuple(flatten(record.config))
     return make_table(
         "settings",
-        "Settings of the run.",
+        "As config.yaml of the run folder holds them, without paths.",
         ("Setting", "Value"),
         rows,
         layout="words",

@@ -28,8 +28,9 @@ def describe_baseline(data: StudyData) -> Json:
         data: the run, with the examples of all splits.
 
     Returns:
-        ``flow``; ``splits`` name → counts; ``columns`` name → levels with a count for each split,
-        None where suppressed; levels that no split tells are joined, without their names.
+        ``flow``; ``splits`` name → counts; ``level_word``, what levels are called; ``columns`` name
+        → levels with a count for each split, None where suppressed; levels that no split tells are
+        joined, without their names.
     """
     examples = data.examples
     if examples is None:
@@ -38,6 +39,7 @@ def describe_baseline(data: StudyData) -> Json:
     return {
         "flow": _follow(data, examples),
         "splits": {split: _count(data, examples, here) for split, here in members.items()},
+        "level_word": data.level_word,
         "columns": {
             name: _count_column(data, examples, name, members) for name in data.settings.subgroups
         },

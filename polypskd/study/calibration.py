@@ -39,7 +39,8 @@ def describe_calibration(data: StudyData) -> Json:
 
     Returns:
         ``scalings``: of each kind what was fitted on validation and how it does on test;
-        ``levels``: of each difficulty level, before and after temperature scaling.
+        ``levels``: of each difficulty level, before and after temperature scaling;
+        ``level_word``, what they are called.
     """
     if not len(data.test):
         raise NotAssessableError("the test split has no frames")
@@ -62,6 +63,7 @@ def describe_calibration(data: StudyData) -> Json:
         "scalings": judged,
         "least_frames": data.settings.least_frames,
         "least_patients": data.settings.least_patients,
+        "level_word": data.level_word,
         "levels": _judge_levels(data, {kind: scaled[kind] for kind in CURVES if kind in scaled}),
     }
 

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 SIDE = 144  # pixels, as the pictures of the gallery
-SHADE = (86, 180, 233)  # RGB: far from mucosa for every kind of color vision
+SHADE = (0, 160, 255)  # RGB: far from mucosa for every kind of color vision
 OPAQUE = 0.75  # of the hottest place
 HEAD = 2  # row of the first example, as a spreadsheet numbers it
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.tables import suggest
 from polypskd.config import Study
 from polypskd.errors import ConfigError
 from polypskd.metrics.annotators import EVERYONE
@@ -42,9 +43,9 @@ def check_columns(
             takes each frame for a patient.
 
     Raises:
-        ConfigError: a column is missing, holds words where numbers are needed, has too many levels,
-            or tells patients apart; or a group names an annotator that nobody is, or is called
-            "all".
+        ConfigError: with every fault, one a line: a column is missing, holds words where numbers
+            are needed, has too many levels, tells patients apart, or never says the word of a
+            segment; or a group names an annotator that nobody is, or is called "all".
 
     >>> study = Study.model_validate({"subgroups": {"size": {"column": "mm", "edges": [6, 10]}}})
     >>> check_columns(study, {"mm": np.array(["4", "", "12.5"])}, [])
@@ -53,22 +54,27 @@ def check_columns(
     polypskd.errors.ConfigError: study.subgroups.size.column: the cohort has no column 'mm'; \
 its columns are: size
     """
-    for place, name in _list_columns(study):
-        if name not in columns:
-            there = f"its columns are: {_list_names(columns)}" if columns else "it has none"
-            raise ConfigError(f"{place}: the cohort has no column {name!r}; {there}")
+    faults = [
+        f"{place}: the cohort has no column {name!r}; {_list_there(name, columns)}"
+        for place, name in _list_columns(study)
+        if name not in columns
+    ]
     numbers = {
         f"study.subgroups.{key}": one.column for key, one in study.subgroups.items() if one.edges
     }
     if study.polyps.size_mm is not None:
         numbers["study.polyps.size_mm"] = study.polyps.size_mm
     for place, name in numbers.items():
-        _refuse_words(place, name, columns[name])
+        if name in columns:
+            faults += _find_words(place, name, columns[name])
     for key, one in study.subgroups.items():
-        if one.edges:
-            continue
-        _refuse_names(f"study.subgroups.{key}", one.column, columns[one.column], patients)
-    _check_groups(study.groups, annotators)
+        if not one.edges and one.column in columns:
+            place = f"study.subgroups.{key}"
+            faults += _find_names(place, one.column, columns[one.column], patients)
+    faults += _check_segments(study, columns)
+    faults += _check_groups(study.groups, annotators)
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def _list_columns(study: Study) -> list[tuple[str, str]]:
@@ -79,25 +85,30 @@ def _list_columns(study: Study) -> list[tuple[str, str]]:
     return [(place, name) for place, name in polyps if name is not None] + subgroups
 
 
-def _refuse_words(place: str, name: str, values: Words) -> None:
+def _list_there(name: str, columns: Mapping[str, Words]) -> str:
+    there = f"its columns are: {_list_names(columns)}" if columns else "it has none"
+    return suggest(name, columns) + there
+
+
+def _find_words(place: str, name: str, values: Words) -> list[str]:
     different = np.unique(values)
     wrong = [str(word) for word in different if not _is_absent(word) and np.isnan(_number(word))]
-    if wrong:
-        raise ConfigError(
-            f"{place}: column {name!r} holds {wrong[0]!r}, which is no number; write numbers, and "
-            "leave unknown ones empty"
-        )
+    return [
+        f"{place}: column {name!r} holds {word!r}, which is no number; write numbers, and "
+        "leave unknown ones empty"
+        for word in wrong[:1]
+    ]
 
 
-def _refuse_names(place: str, name: str, values: Words, patients: Words | None) -> None:
-    """Refuse a column whose levels are names or numbers; none of them is quoted."""
+def _find_names(place: str, name: str, values: Words, patients: Words | None) -> list[str]:
+    """Find fault with a column whose levels are names or numbers; none of them is quoted."""
     column = read_levels(values, (), name)
     levels = len(column.levels)
     if levels > MOST:
-        raise ConfigError(
+        return [
             f"{place}: column {name!r} has {levels} different values, more than {MOST}; give edges "
             "to a column of numbers, or take another column"
-        )
+        ]
     known = column.values != UNKNOWN
     owners = (np.arange(len(values)) if patients is None else patients)[known]
     people, owner = np.unique(owners, return_inverse=True)
@@ -105,22 +116,41 @@ def _refuse_names(place: str, name: str, values: Words, patients: Words | None) 
     pairs = np.unique(np.stack([owner, level]), axis=1).shape[1]
     each = patients is not None and 2 < len(people) == levels == pairs
     if each or (levels > FEW and 2 * levels > len(people)):
-        raise ConfigError(
+        return [
             f"{place}: column {name!r} has {levels} different values for {len(people)} patients, "
             "and tells them apart; take a column of few levels"
-        )
+        ]
+    return []
 
 
-def _check_groups(groups: Mapping[str, str], annotators: Iterable[str]) -> None:
+def _check_segments(study: Study, columns: Mapping[str, Words]) -> list[str]:
+    """Find the words of study.polyps.segments that the column never says: most are misspelled."""
+    name, place = study.polyps.segment, "study.polyps.segments"
+    if name is None or name not in columns:
+        return []
+    there = [str(word).strip() for word in np.unique(columns[name]) if not _is_absent(word)]
+    said = {word.casefold() for word in there}
+    return [
+        f"{place}: column {name!r} never says {word!r}; {suggest(word, there)}"
+        f"it says: {_list_names(there) if there else 'nothing'}"
+        for word in study.polyps.segments
+        if word.strip().casefold() not in said
+    ]
+
+
+def _check_groups(groups: Mapping[str, str], annotators: Iterable[str]) -> list[str]:
     known = sorted({str(name) for name in annotators} - {""})
+    there = f"they are: {_list_names(known)}" if known else "it names none"
+    faults = [
+        f"study.groups: the cohort has no annotator {name!r}; {suggest(name, known)}{there}"
+        for name in groups
+        if name not in known
+    ]
     if EVERYONE in groups.values():
-        raise ConfigError(
+        faults.append(
             f"study.groups: the group {EVERYONE!r} is that of all annotators; rename yours"
         )
-    for name in groups:
-        if name not in known:
-            there = f"they are: {_list_names(known)}" if known else "it names none"
-            raise ConfigError(f"study.groups: the cohort has no annotator {name!r}; {there}")
+    return faults
 
 
 def _list_names(names: Iterable[str]) -> str:

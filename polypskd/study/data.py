@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 Words = NDArray[np.str_]
 Json = dict[str, Any]
 
+LEVEL, SUBCLASS = "difficulty level", "subclass"  # what levels are called
 COUNTS = ("patients", "n_patients")  # keys under which sections count patients
 
 
@@ -128,7 +129,10 @@ class StudyData:
         annotators: M names, as `votes` counts them.
         patients_known: else every frame stands for a patient.
         seed: of whatever is drawn.
-        level_order: names of the difficulty levels, the easiest first.
+        level_order: names of the difficulty levels, the easiest first; those of known subclasses
+            in the order of the scheme.
+        level_word: what a level is called: "difficulty level", or "subclass" where subclasses are
+            known, each of one class.
         annotator_numbers: (M,) number by which a report tells each annotator, from 1; empty counts
             them in the order of `annotators`.
         examples: all splits; None where they are not at hand.
@@ -147,6 +151,7 @@ class StudyData:
     patients_known: bool
     seed: int
     level_order: tuple[str, ...] = ()
+    level_word: str = LEVEL
     annotator_numbers: tuple[int, ...] = ()
     examples: Examples | None = None
     exclusions: Mapping[str, int] = field(default_factory=dict)

@@ -20,7 +20,7 @@ def describe_decisions(data: StudyData) -> Json:
     polyps = gather_test(data)
     if not polyps.outcome.any() or polyps.outcome.all():
         which = "negative" if polyps.outcome.all() else "positive"
-        raise NotAssessableError(f"the test split has no {which} polyps")
+        raise NotAssessableError(f"the test split has no {which} {polyps.unit}")
     curve = measure_decisions(
         polyps.risk, polyps.outcome, sample_polyps(data, polyps), confidence=data.confidence
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from polypskd.cohort.tables import suggest
 from polypskd.config import Study
 from polypskd.errors import ConfigError
 from polypskd.metrics.clinical.confidence import find_confident
@@ -59,22 +60,35 @@ def check_endpoints(settings: Study, classes: Sequence[str] | None = None) -> No
         classes: of the labels; None where they are not known yet.
 
     Raises:
-        ConfigError: `thresholds` names an unknown endpoint or measure, or `polyps.called` an
-            unknown class, or a histology that no guideline knows.
+        ConfigError: with every fault, one a line: `thresholds` names an unknown endpoint or
+            measure, `polyps.called` an unknown class, or a histology that no guideline knows, or
+            `polyps.segments` a misspelled segment.
     """
-    list_rules(settings)
-    unknown = [name for name in settings.polyps.called if classes and name not in classes]
-    if unknown:
-        raise ConfigError(
-            f"study.polyps.called: unknown class {unknown[0]!r}; "
-            f"use any of: {', '.join(classes or ())}"
-        )
+    faults = []
+    for endpoint, measures in settings.thresholds.items():
+        for measure, least in measures.items():
+            try:
+                _configure({endpoint: {measure: least}})
+            except ConfigError as error:
+                faults.append(str(error))
     for name, histology in settings.polyps.called.items():
-        if histology not in HISTOLOGY:
-            raise ConfigError(
-                f"study.polyps.called.{name}: unknown histology {histology!r}; "
-                f"use one of: {', '.join(HISTOLOGY)}"
+        if classes and name not in classes:
+            faults.append(
+                f"study.polyps.called: unknown class {name!r}; {suggest(name, classes)}"
+                f"use any of: {', '.join(classes)}"
             )
+        if histology not in HISTOLOGY:
+            faults.append(
+                f"study.polyps.called.{name}: unknown histology {histology!r}; "
+                f"{suggest(histology, HISTOLOGY)}use one of: {', '.join(HISTOLOGY)}"
+            )
+    for word, segment in settings.polyps.segments.items():
+        # Any other place may be named, but one that all but reads as rectum or sigmoid is neither.
+        hint = "" if segment.strip().casefold() in (*ASKED, *OTHER) else suggest(segment, ASKED)
+        if hint:
+            faults.append(f"study.polyps.segments.{word}: unknown segment {segment!r}; {hint}")
+    if faults:
+        raise ConfigError("\n".join(dict.fromkeys(line.strip() for line in faults)))
 
 
 def list_rules(settings: Study) -> tuple[EndpointRule, ...]:
@@ -83,11 +97,15 @@ def list_rules(settings: Study) -> tuple[EndpointRule, ...]:
     Raises:
         ConfigError: an endpoint or a measure is unknown.
     """
+    rules = _configure(settings.thresholds)
+    return tuple(replace(rule, least_patients=settings.least_patients) for rule in rules)
+
+
+def _configure(thresholds: Mapping[str, Mapping[str, float]]) -> tuple[EndpointRule, ...]:
     try:
-        rules = configure_endpoints(settings.thresholds, SOURCE)
+        return configure_endpoints(thresholds, SOURCE)
     except ConfigError as error:
         raise ConfigError(str(error).replace("endpoints", "study.thresholds", 1)) from None
-    return tuple(replace(rule, least_patients=settings.least_patients) for rule in rules)
 
 
 def describe_endpoints(data: StudyData) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,11 @@ from polypskd.labels.examples import read_examples
 from polypskd.labels.scheme import Scheme, find_names, name_levels, parse_scheme
 from polypskd.metrics.leave_one_out import Votes
 from polypskd.metrics.resampling import Resampling
+from polypskd.reporting.record import count_exclusions
 from polypskd.runs import LABELS, NUMBERS
 from polypskd.study.answers import read_answers
 from polypskd.study.columns import check_columns
-from polypskd.study.data import Part, StudyData
+from polypskd.study.data import LEVEL, SUBCLASS, Part, StudyData
 
 
 def open_study(folder: Path, config: Config) -> StudyData:
@@ -67,7 +66,10 @@ def open_study(folder: Path, config: Config) -> StudyData:
     test = part("test")
     votes, annotators = _votes(folder / LABELS[3], test, scheme)
     numbers = {name: number for number, name in enumerate(everyone, start=1)}
-    names = name_levels(scheme)[np.argsort(scheme.level_of, kind="stable")]
+    known = config.labels.subclasses.kind == "known"
+    names = name_levels(scheme)
+    if not known:
+        names = names[np.argsort(scheme.level_of, kind="stable")]
     settings = config.evaluation
     sample = Resampling.draw(test.patients, settings.resamples, config.seed)
     return StudyData(
@@ -83,21 +85,13 @@ def open_study(folder: Path, config: Config) -> StudyData:
         patients_known=bool(agreement["patients_known"]),
         seed=config.seed,
         level_order=tuple(dict.fromkeys(names.tolist())),
+        level_word=SUBCLASS if known else LEVEL,
         annotator_numbers=tuple(numbers[name] for name in annotators)
         if set(annotators) <= set(numbers)
         else (),
         examples=examples,
-        exclusions=_count_exclusions(folder / LABELS[2]),
+        exclusions=count_exclusions(folder / LABELS[2]),
     )
-
-
-def _count_exclusions(path: Path) -> dict[str, int]:
-    """Count the frames left out by reason, the most frequent first."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reasons = Counter(row["reason"] for row in csv.DictReader(file))
-    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _votes(path: Path, test: Part, scheme: Scheme) -> tuple[Votes | None, tuple[str, ...]]:

@@ -32,15 +32,15 @@ def describe_operating_points(data: StudyData) -> Json:
     for wanted in data.settings.operating_points:
         point = choose_point(chosen_on, wanted.target, wanted.least)
         applied = apply_point(point, test, sample, confidence=data.confidence)
-        points.append(applied.to_dict() | {"reason": _explain(point)})
+        points.append(applied.to_dict() | {"reason": _explain(point, polyps.unit)})
     return describe_polyps(data, polyps) | {"validation": validation.to_dict(), "points": points}
 
 
-def _explain(point: OperatingPoint) -> str:
+def _explain(point: OperatingPoint, unit: str) -> str:
     """Say why there is no threshold; empty where there is one."""
     if math.isnan(point.threshold):
         needed = "positive" if point.target == "sensitivity" else "negative"
-        return f"the validation split has no {needed} polyps"
+        return f"the validation split has no {needed} {unit}"
     if math.isinf(point.threshold):
         return "no threshold is so specific on validation: nothing is called positive"
     return ""

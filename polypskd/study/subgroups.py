@@ -27,12 +27,15 @@ from polypskd.metrics.subgroup_levels import NOTHING, LevelValue, Rules, Subgrou
 from polypskd.metrics.subgroups import judge_subgroups
 from polypskd.study.calls import CALL_OF_CLASS
 from polypskd.study.columns import join_hidden, read_levels
-from polypskd.study.data import Json, NotAssessableError, StudyData
+from polypskd.study.data import LEVEL, SUBCLASS, Json, NotAssessableError, StudyData
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LEVEL = "difficulty level"
+ONE_CLASS = (
+    "each lies in one class, so its sensitivity or specificity is undefined, and a difference to "
+    "the rest would be one of classes; By subclass gives its accuracy"
+)
 CELLS = 2**24  # patient × bin × level cells summed in one pass
 
 
@@ -64,7 +67,7 @@ def describe_subgroups(data: StudyData) -> Json:
     found = judge_subgroups(data.sample, terms, metrics, columns, rules)
     errors = _bound_errors(data, found, columns)
     told = {name: _tell(column, errors[name]) for name, column in found.items()}
-    order = [LEVEL, *settings.subgroups]
+    order = [SUBCLASS, LEVEL, *settings.subgroups]
     return {
         "call": CALL_OF_CLASS,
         "metrics": [*metrics, "ece", "ece_uncalibrated"],
@@ -111,7 +114,9 @@ def _read_columns(data: StudyData) -> tuple[dict[str, Column], dict[str, Json]]:
     """Read the columns there are, and say why others are missing."""
     found: dict[str, Column] = {}
     missing: dict[str, Json] = {}
-    if not set(data.test.levels) <= set(data.classes):  # else levels tell classes apart alone
+    if data.level_word == SUBCLASS:
+        missing[SUBCLASS] = {"not_assessable": ONE_CLASS}
+    elif not set(data.test.levels) <= set(data.classes):  # else levels tell classes apart alone
         there = Column.of(data.test.levels)
         order = [name for name in data.level_order if name in there.levels]
         rest = [name for name in there.levels if name not in order]

@@ -12,7 +12,6 @@ import pytest
 from run_folder import make_run
 from study_record import CLASSES, make_study
 
-from polypskd.reporting import figures
 from polypskd.reporting.cells import point
 from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.comparison_prose import is_shown
@@ -30,15 +29,9 @@ from polypskd.reporting.study.subgroups import tabulate_subgroups
 from polypskd.reporting.study.surveillance import tell_surveillance
 from polypskd.summary import _tell_differences, describe_scores
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 WILSON = {"value": 1.0, "low": 0.7, "high": 1.0, "method": "Wilson", "successes": 9, "trials": 9}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Any:
-    """Make figures, but no SVG of them, which takes most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "encode", lambda figure: "data:image/svg+xml;base64,")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +77,8 @@ def test_where_patients_are_unknown_no_interval_is_called_by_patient(record: Rec
     told = say(collect_report(bare, None))
     assert "intervals by patient" not in told
     assert "bounds by patient" not in told
-    assert "that take frames as independent (patients are unknown)" in told
+    assert "these, too, take frames as independent" in told
+    assert "patients are unknown" in told.lower()
     for table in (t for s in walk(collect_report(bare, None).sections) for t in s.tables):
         if {"Frames", "Patients"} <= set(table.head) and table.key != "accuracy-by-unit":
             at = table.head.index("Patients")

@@ -8,13 +8,14 @@ import pytest
 from run_folder import make_run
 from study_record import CLASSES, make_study, refuse
 
-from polypskd.reporting import figures
 from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import Section, walk
 from polypskd.reporting.evidence import Evidence, find_evidence, locate
 from polypskd.reporting.facts import FACTS
 from polypskd.reporting.overlap import tell_overlap
 from polypskd.reporting.record import Record, read_record
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 STUDIED = {
     "thresholds": ("operating_points", "operating-points"),
@@ -64,14 +65,6 @@ WORDS: dict[str, tuple[str, ...]] = {  # what must be read where a fact is said 
     "thresholds": ("threshold chosen on validation",),
     "robustness": ("blur", "strength"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Any:
-    """Make figures, but no SVG of them, which takes most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "encode", lambda figure: "data:image/svg+xml;base64,")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -345,7 +345,7 @@ def test_histories_and_exclusions_may_be_absent(run: Path) -> None:
         (run / name).unlink()
     page = Page(write_page(run, None).read_text(encoding="utf-8"))
     assert "No training history was recorded." in page.text
-    assert "Frames left out, by reason." not in page.text
+    assert "What was left out, and why" not in page.text
     (run / "excluded.csv").write_text("frame_id,reason\n")
     (run / "student_history.json").write_text("[]")
     assert "No training history was recorded." in Page(write_page(run, None).read_text()).text

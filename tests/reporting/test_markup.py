@@ -1,9 +1,11 @@
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from study_record import make_study
 
 from polypskd.reporting.cells import Table, make_table
 from polypskd.reporting.markup import (
@@ -14,6 +16,7 @@ from polypskd.reporting.markup import (
     tabulate_markdown,
     write_csv,
 )
+from polypskd.reporting.study.subgroups import tabulate_subgroups
 
 ESTIMATE = {"value": 0.123456789, "low": -0.5, "high": None}
 
@@ -137,3 +140,32 @@ def test_a_table_in_latex_has_as_many_columns_as_it_says():
     assert "\\begin{tabular}{lr}" in told
     assert "a\\_b \\& c & 0.123 \\\\" in told
     assert "\\caption{50\\% of it}\\label{tab:t}" in told
+
+
+def test_an_adjusted_p_stands_in_a_column_of_its_own_where_differences_were_tested():
+    tested = {"value": -0.25, "low": -0.5, "high": -0.125, "p_adjusted": 0.03125}
+    untested = {"value": 0.5, "low": None, "high": None}
+    table = Table("", ("Level", "F1", "Less"), (), raw=(("a", untested, tested), ("b", None, None)))
+    assert write_csv(table) == (
+        "Level,F1,F1 low,F1 high,Less,Less low,Less high,Less p (adjusted)\n"
+        "a,0.5,,,-0.25,-0.5,-0.125,0.03125\n"
+        "b,,,,,,,\n"
+    )
+
+
+def test_the_csv_of_subgroups_holds_the_p_values_that_the_page_prints():
+    section = make_study()["subgroups"]
+    printed = 0
+    for table in tabulate_subgroups(section):
+        rows = list(csv.DictReader(io.StringIO(write_csv(table))))
+        for at, row in enumerate(rows):
+            for name in ("Sensitivity", "Specificity"):
+                head = f"{name} less that of the rest"
+                told = re.search(r", p (<|=) ([\d.]+)", table.rows[at][table.head.index(head)])
+                given = row.get(f"{head} p (adjusted)")
+                assert bool(told) == bool(given)
+                if told:
+                    printed += 1
+                    p = float(given)
+                    assert p < 0.001 if told[1] == "<" else f"{p:.3f}" == told[2]
+    assert printed

@@ -8,11 +8,12 @@ import pytest
 from run_folder import make_run
 from study_record import CLASSES, make_study, refuse
 
-from polypskd.reporting import figures
 from polypskd.reporting.collecting import collect_report
 from polypskd.reporting.content import Content, list_pictures, list_tables, walk
 from polypskd.reporting.record import Record, read_record
 from polypskd.reporting.sections.study import Part, build_parts
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 ANCHORS = {
     "accuracy": "diagnostic-accuracy",
@@ -31,14 +32,6 @@ ANCHORS = {
     "baseline": "baseline",
     "robustness": "robustness",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Any:
-    """Make figures, but no SVG of them, which takes most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "encode", lambda figure: "data:image/svg+xml;base64,")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from run_folder import make_run
 
-from polypskd import account
+from polypskd import account, verbs
 from polypskd.artifacts import RunLog, read_json, write_json
+from polypskd.commands import runs as commands
 from polypskd.config import parse_config
 from polypskd.errors import OutputError
 from polypskd.reporting import exports, pdf
@@ -17,7 +18,7 @@ from polypskd.reporting.content import Content, Section
 from polypskd.reporting.record import list_classes
 from polypskd.reporting.tables import tabulate_classes
 from polypskd.runs import REPORT, Run, open_run
-from polypskd.summary import describe_step
+from polypskd.summary import describe_report, describe_step
 
 OBSTACLE = pdf.find_obstacle()
 able = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
@@ -87,9 +88,27 @@ def test_the_pdf_is_made_where_it_can_be_and_goes_with_no_pdf(run):
     assert account.report(run)
     assert not page.exists()
     assert not account.report(run)
-    values, text = describe_step("report", run)
+    values, text = describe_report(run, removed=True)
     assert values["remark"] == "No report.pdf, as asked; that of an older report is removed."
     assert values["remark"] in text.splitlines()
+    assert describe_report(run)[0]["remark"] == "No report.pdf, as asked."
+
+
+@able
+def test_the_verb_says_what_was_written_what_was_fresh_and_what_went(run, capsys, monkeypatch):
+    monkeypatch.setattr(verbs, "study", lambda run: False)
+    monkeypatch.setattr("polypskd.runs.reopen_run", lambda folder, listen: run)
+
+    def say(pdf):
+        commands.report(run.folder, pdf=pdf, quiet=True)
+        return capsys.readouterr().out.splitlines()[:-1]
+
+    page, printed = ((run.folder / name).resolve() for name in ("report.html", "report.pdf"))
+    assert say(None) == [f"Wrote {page}", f"Wrote {printed}"]
+    assert say(None) == [f"{page} is up to date", f"{printed} is up to date"]
+    gone = "No report.pdf, as asked; that of an older report is removed."
+    assert say(False) == [f"Wrote {page}", gone]
+    assert say(False) == [f"{page} is up to date", "No report.pdf, as asked."]
 
 
 def test_without_weasyprint_the_report_is_made_and_one_line_names_the_package(

@@ -8,6 +8,7 @@ from polypskd.errors import ConfigError
 from polypskd.pipeline import derive
 from polypskd.runs import open_run
 from polypskd.study.columns import check_columns, read_levels, read_numbers
+from polypskd.study.endpoints import check_endpoints
 from polypskd.verbs import check
 
 SIZES = {"mm": np.array(["4", "", "12.5", "NA"])}
@@ -138,3 +139,50 @@ def test_check_and_derive_refuse_before_anything_is_written(tmp_path):
         check(Config.model_validate(page), tmp_path / "cohort")
     page["study"] = {"groups": {"annotator_1": "expert"}}
     check(Config.model_validate(page), tmp_path / "cohort")
+
+
+def test_every_fault_of_a_study_is_told_at_once_with_the_name_most_like_it():
+    section = {
+        "polyps": {"size_mm": "m", "segment": "place", "segments": {"Rektum": "rectum"}},
+        "subgroups": {"a": {"column": "site"}, "b": {"column": "mm"}},
+        "groups": {"An": "expert", "Bo": "all"},
+    }
+    columns = SIZES | {"place": np.array(["rectum ", "Colon", ""])}
+    with pytest.raises(ConfigError) as caught:
+        check_columns(Study.model_validate(section), columns, ["Ann", "Bo"])
+    assert list(caught.value.lines) == [
+        "study.polyps.size_mm: the cohort has no column 'm'; did you mean 'mm'? its columns are: "
+        "mm, place",
+        "study.subgroups.a.column: the cohort has no column 'site'; its columns are: mm, place",
+        "study.polyps.segments: column 'place' never says 'Rektum'; did you mean 'rectum'? it "
+        "says: Colon, rectum",
+        "study.groups: the cohort has no annotator 'An'; did you mean 'Ann'? they are: Ann, Bo",
+        "study.groups: the group 'all' is that of all annotators; rename yours",
+    ]
+
+
+def test_a_segment_that_the_column_says_in_other_letters_is_taken():
+    study = Study.model_validate(
+        {"polyps": {"segment": "place", "segments": {" RECTUM": "rectum", "colon": "elsewhere"}}}
+    )
+    check_columns(study, {"place": np.array(["rectum ", "Colon", ""])}, [])
+    check_columns(Study.model_validate({"polyps": {"segments": {"x": "rectum"}}}), {}, [])
+
+
+def test_a_misspelled_segment_histology_or_class_is_told_with_the_right_word():
+    section = {
+        "polyps": {
+            "segments": {"a": "sigmiod", "b": "Rectum", "c": "transverse", "d": "anywhere"},
+            "called": {"adenom": "tubulous", "adenoma": "tubular adenom"},
+        },
+        "thresholds": {"leave_in_situ": {"sens": 0.9}, "leave": {"sensitivity": 0.9}},
+    }
+    with pytest.raises(ConfigError) as caught:
+        check_endpoints(Study.model_validate(section), ["adenoma", "serrated"])
+    told = "\n".join(caught.value.lines)
+    assert "study.polyps.segments.a: unknown segment 'sigmiod'; did you mean 'sigmoid'?" in told
+    assert "unknown class 'adenom'; did you mean 'adenoma'? use any of: adenoma, serrated" in told
+    assert "study.thresholds.leave_in_situ: unknown measure 'sens'" in told
+    assert "study.thresholds: unknown endpoint 'leave'" in told
+    assert "called.adenom: unknown histology 'tubulous'" in told
+    assert len(caught.value.lines) == 6

@@ -157,7 +157,9 @@ def test_what_no_study_could_be_made_with_is_refused_before_training(settings, m
 def test_a_class_that_does_not_exist_is_refused_where_classes_are_known():
     settings = Study.model_validate({"polyps": {"called": {"adenomas": "tubular"}}})
     check_endpoints(settings)
-    with pytest.raises(ConfigError, match="unknown class 'adenomas'; use any of: low, adenoma"):
+    with pytest.raises(
+        ConfigError, match=r"unknown class 'adenomas'; did you mean 'adenoma'\? use any of: low, "
+    ):
         check_endpoints(settings, ("low", "adenoma"))
 
 

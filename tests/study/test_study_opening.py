@@ -109,3 +109,11 @@ def test_answers_of_other_examples_are_refused(run):
     write_arrays(run / "answers.npz", arrays)
     with pytest.raises(ArtifactError, match="made of other examples"):
         open_study(run, Config.model_validate(PAGE))
+
+
+@pytest.mark.parametrize("text", ["frame,why\na,b\n", 'frame_id,reason\n"a,b\n'])
+def test_a_damaged_list_of_exclusions_is_told_in_a_line(run, text):
+    (run / "excluded.csv").write_text(text)
+    with pytest.raises(ArtifactError, match=r"excluded\.csv: ") as caught:
+        open_study(run, Config.model_validate(PAGE))
+    assert len(caught.value.lines) == 1

@@ -145,3 +145,19 @@ def test_levels_judged_some_at_a_time_have_the_same_errors(data, found, monkeypa
             for name in ("ece", "ece_uncalibrated"):
                 values = one["metrics"][name]["value"]
                 assert other["metrics"][name]["value"] == pytest.approx(values, abs=1e-12)
+
+
+def test_known_subclasses_lie_in_one_class_each_and_are_not_compared(make_data):
+    data = make_data(
+        columns={"mode": lambda part: np.resize(["NBI", "WLE"], len(part))},
+        subgroups={"mode": {"column": "mode"}},
+    )
+    known = describe_subgroups(replace(data, level_word="subclass"))["columns"]
+    assert list(known) == ["subclass", "mode"]
+    assert "each lies in one class" in known["subclass"]["not_assessable"]
+    # A test that is true by construction is none of the family that p is adjusted for.
+    pooled = describe_subgroups(data)["columns"]
+    assert list(pooled) == [LEVEL, "mode"]
+    alone = [level["metrics"]["sensitivity"]["p_adjusted"] for level in known["mode"]["levels"]]
+    among = [level["metrics"]["sensitivity"]["p_adjusted"] for level in pooled["mode"]["levels"]]
+    assert all(a <= b for a, b in zip(alone, among, strict=True))

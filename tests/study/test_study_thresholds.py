@@ -118,7 +118,7 @@ def test_a_point_that_validation_cannot_give_says_why(make_data):
     lacking = replace(data, validation=replace(data.validation, labels=data.validation.labels * 0))
     (point,) = describe_operating_points(lacking)["points"]
     assert point["chosen"]["threshold"] is None
-    assert point["reason"] == "the validation split has no positive polyps"
+    assert point["reason"] == "the validation split has no positive frames"
 
 
 @pytest.mark.parametrize("describe", CHOOSING)
@@ -167,7 +167,7 @@ def test_net_benefit_equals_a_count_by_hand(make_data):
 def test_a_decision_needs_both_outcomes(make_data):
     data = make_data()
     none = replace(data, test=replace(data.test, labels=data.test.labels * 0))
-    with pytest.raises(NotAssessableError, match="the test split has no positive polyps"):
+    with pytest.raises(NotAssessableError, match="the test split has no positive frames"):
         describe_decisions(none)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from polypskd.reporting import cohort_figures, tables
 from polypskd.reporting.cells import pick
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record, has_single_votes, list_classes
+from polypskd.reporting.record import Record, has_given_classes, has_single_votes, list_classes
 
 MAX_PAIRS = 45  # ten annotators; more would fill pages
 
@@ -18,7 +18,9 @@ def build_agreement(record: Record, frames: Path | None) -> Section:
     parts = tuple(part for part in told if part)
     title = "Agreement and curriculum"
     if has_single_votes(record):
-        line = "Each frame has one vote: agreement between annotators is not assessable."
+        given = has_given_classes(record)
+        what = "came with its class, without votes" if given else "has one vote"
+        line = f"Each frame {what}: agreement between annotators is not assessable."
         return Section("agreement", title, paragraphs=(line,), parts=parts)
     statistics = record.agreement.get("statistics") or {}
     patterns = pick(statistics, "patterns") or {}

@@ -44,6 +44,9 @@ def build_calibration(record: Record, frames: Path | None) -> Section:
         paragraphs=(
             "A calibrated student is right on 80% of the frames to which it gives a probability "
             "of 0.8.",
+            "Chance alone makes a calibration error larger, and none is below 0. Their intervals "
+            "take what chance added off again: they reach further down than up, and start at 0 "
+            "where chance explains all of the error.",
         ),
         # The study's table holds all of it beside other scalings.
         tables=()

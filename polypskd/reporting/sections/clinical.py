@@ -44,7 +44,7 @@ def build_clinical(record: Record, frames: Path | None) -> Section | None:
             "predictive_values",
             "predictive-values",
             "Predictive values at other prevalences",
-            predictive_values.tell_predictive_values,
+            partial(predictive_values.tell_predictive_values, accuracy=study.get("accuracy")),
             predictive_values.tabulate_predictive_values,
             predictive_values.draw_predictive_values,
         ),

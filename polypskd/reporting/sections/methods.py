@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from polypskd.reporting import curves
@@ -17,6 +18,7 @@ from polypskd.reporting.tables import tabulate_exclusions, tabulate_splits
 BASELINE = Part(
     "baseline", "baseline", "Baseline", baseline.tell_baseline, baseline.tabulate_baseline
 )
+SENTENCES = 6  # of a paragraph
 
 
 def build_methods(record: Record, frames: Path | None) -> Section:
@@ -26,8 +28,8 @@ def build_methods(record: Record, frames: Path | None) -> Section:
         "Methods",
         paragraphs=tuple(
             " ".join(lines)
-            for lines in (describe_methods(record), describe_study(record.study or {}))
-            if lines
+            for told in (describe_methods(record), describe_study(record.study or {}))
+            for lines in batched(told, SENTENCES)
         ),
         parts=(
             _tell_cohort(record),
@@ -35,6 +37,18 @@ def build_methods(record: Record, frames: Path | None) -> Section:
             _tell_training(record),
         ),
     )
+
+
+def batched(lines: list[str], most: int) -> Iterator[list[str]]:
+    """Divide sentences into paragraphs of about one length.
+
+    >>> list(batched(["a", "b", "c", "d"], 3)), list(batched([], 3))
+    ([['a', 'b'], ['c', 'd']], [])
+    """
+    parts = -(-len(lines) // most)
+    size = -(-len(lines) // parts) if parts else 1
+    for start in range(0, len(lines), size):
+        yield lines[start : start + size]
 
 
 def _tell_cohort(record: Record) -> Section:

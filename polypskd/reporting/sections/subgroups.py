@@ -8,7 +8,8 @@ from pathlib import Path
 from polypskd.reporting import matrices
 from polypskd.reporting.cells import pick
 from polypskd.reporting.content import Section
-from polypskd.reporting.record import Record, get_study, name_levels
+from polypskd.reporting.levels import name_levels, order_levels
+from polypskd.reporting.record import Record, get_study
 from polypskd.reporting.sections.study import Part, build_parts
 from polypskd.reporting.study import subgroups
 from polypskd.reporting.tables import tabulate_levels
@@ -32,7 +33,9 @@ def build_subgroups(record: Record, frames: Path | None) -> Section | None:
 
 
 def _tell_levels(record: Record) -> Section:
-    evaluation, level = record.evaluation, name_levels(record)
+    level = name_levels(record)
+    ordered = order_levels(record, record.evaluation["by_level"])
+    evaluation = record.evaluation | {"by_level": ordered}
     teacher = pick(evaluation, "teacher", "by_level")
     table = tabulate_levels(evaluation, level)
     if get_study(record, "subgroups") is not None:  # which shows the levels among its columns

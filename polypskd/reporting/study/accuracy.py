@@ -70,7 +70,7 @@ def tell_accuracy(section: Json) -> list[str]:
         + (f" A frame's call is its {section['call']}." if section.get("call") else ""),
     ]
     if not section["patients_known"]:
-        return [*told, "Patients are unknown: every interval counts frames as independent."]
+        return [*told, *_list_missing(section)]
     shares = [name for name in SHARES if scores[name]["clustered"]["design_effect"] is not None]
     if shares:
         worst = max(shares, key=lambda name: scores[name]["clustered"]["design_effect"])
@@ -81,7 +81,16 @@ def tell_accuracy(section: Json) -> list[str]:
                 f"{format_number(found['trials'])} frames of {format_number(found['patients'])} "
                 f"patients tell as much as {found['effective_trials']:,.0f} independent ones."
             )
-    return told
+    return [*told, *_list_missing(section)]
+
+
+def _list_missing(section: Json) -> list[str]:
+    """Say why lesions or patients are not judged."""
+    reasons = {unit: section[unit].get("not_assessable") for unit in UNITS}
+    told = [
+        f"{unit.capitalize()} are not assessable: {why}." for unit, why in reasons.items() if why
+    ]
+    return [" ".join(told)] if told else []
 
 
 def name_positives(section: Json) -> str:
@@ -102,7 +111,9 @@ def tabulate_accuracy(section: Json) -> list[Table]:
     """
     if "not_assessable" in section:
         return []
-    tables = [_tabulate_classes(section), _tabulate_units(section)]
+    tables = [_tabulate_classes(section)]
+    # Frames alone stand in the table above.
+    tables += [_tabulate_units(section)] if len(_list_units(section)) > 1 else []
     tables += [_tabulate_teacher(section)] if section["teacher"] else []
     return [*tables, _tabulate_intervals(section)]
 
@@ -158,13 +169,15 @@ def _tabulate_intervals(section: Json) -> Table:
         bounds = (_bound(found.get(kind), gee=kind == "gee") for kind in INTERVALS)
         rows.append((label, counts, value, *bounds))
     confidence = format_confidence(section["confidence"])
-    known = section["patients_known"]
-    others = "the others go by patient" if known else "so do the others, for patients are unknown"
+    how = (
+        "Wilson's and Clopper–Pearson's count frames as independent, the others go by patient; "
+        "GEE weighs patients, so its estimate differs a little."
+        if section["patients_known"]
+        else "All count frames as independent."
+    )
     return make_table(
         "intervals-side-by-side",
-        f"{name_positives(section)} against the rest: {confidence} "
-        "intervals side by side. Wilson's and Clopper–Pearson's count frames as independent, "
-        f"{others}; GEE weighs patients, so its estimate differs a little.",
+        f"{name_positives(section)} against the rest: {confidence} intervals side by side. {how}",
         ("", "Frames", "Value", *INTERVALS.values()),
         rows,
         fold=f"Six kinds of {confidence} intervals of each score, side by side",
@@ -172,8 +185,7 @@ def _tabulate_intervals(section: Json) -> Table:
 
 
 def _tabulate_units(section: Json) -> Table:
-    units = {unit: section[unit] for unit in UNITS}
-    known = {unit: found for unit, found in units.items() if "not_assessable" not in found}
+    known = _list_units(section)
     rows: list[tuple[Any, ...]] = [("Number", *(found["n"] for found in known.values()))]
     rows += [
         (NAMES[name], *(_main(found["positive"], name) for found in known.values()))
@@ -186,11 +198,6 @@ def _tabulate_units(section: Json) -> Table:
         for unit, found in known.items()
         if "rule" in found
     ]
-    told += [
-        f"{unit.capitalize()} are not assessable: {found['not_assessable']}"
-        for unit, found in units.items()
-        if unit not in known
-    ]
     return make_table(
         "accuracy-by-unit",
         f"{_list_words(known)}: {name_positives(section)} against the rest; intervals as above. "
@@ -198,6 +205,11 @@ def _tabulate_units(section: Json) -> Table:
         ("", *(unit.capitalize() for unit in known)),
         rows,
     )
+
+
+def _list_units(section: Json) -> dict[str, Json]:
+    """Give the units that are judged."""
+    return {unit: section[unit] for unit in UNITS if "not_assessable" not in section[unit]}
 
 
 def _list_words(units: Json) -> str:
@@ -248,13 +260,14 @@ def tell_main(section: Json) -> str:
     Args:
         section: `accuracy` of study.json.
 
-    >>> tell_main({"patients_known": False, "confidence": 0.9})[:41]
-    '90% intervals of frames as if independent'
+    >>> tell_main({"patients_known": False, "confidence": 0.9})
+    "90% intervals: Wilson's for shares, DeLong's for AUROC, percentile bootstrap for the rest"
     """
-    by = "by patient" if section["patients_known"] else "of frames as if independent"
+    known = section["patients_known"]
+    by, size = (" by patient", " with the effective number of frames") if known else ("", "")
     return (
-        f"{format_confidence(section['confidence'])} intervals {by}: Wilson's with the effective "
-        "number of frames for shares, DeLong's for AUROC, percentile bootstrap for the rest"
+        f"{format_confidence(section['confidence'])} intervals{by}: Wilson's{size} for shares, "
+        "DeLong's for AUROC, percentile bootstrap for the rest"
     )
 
 

@@ -9,11 +9,13 @@ from polypskd.reporting.cells import (
     DASH,
     Cell,
     Table,
+    format_change,
     format_confidence,
     format_estimate,
     format_number,
     make_table,
     pick,
+    tell_p,
 )
 from polypskd.reporting.figures import (
     FAINT,
@@ -25,7 +27,7 @@ from polypskd.reporting.figures import (
     shorten,
     tint,
 )
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -53,7 +55,7 @@ def tell_annotators(section: Json) -> list[str]:
             f"{name.capitalize()}: annotators {_span(section, name)}, mean "
             f"{format_number(pick(everyone, 'own', name, 'value'))}; student "
             f"{format_number(pick(everyone, 'student', name, 'value'))}, difference "
-            f"{_signed(pick(everyone, 'difference', name))}."
+            f"{format_change(pick(everyone, 'difference', name))}."
             for name in ("sensitivity", "specificity")
         )
     ]
@@ -80,14 +82,9 @@ def _span(section: Json, name: str) -> str:
     return f"{min(known):.3f} to {max(known):.3f}" if known else DASH
 
 
-def _signed(value: Any) -> str:
-    text = format_estimate(value)
-    return f"+{text}" if (pick(value, "value") or 0) > 0 else text
-
-
 def _tell_multi_case(found: Json) -> list[str]:
     told = [
-        f"in {name} {_signed(one['difference'])}, p {_tell_p(one['difference']['p'])}"
+        f"in {name} {format_change(one['difference'])}, {tell_p(one['difference']['p'])}"
         for name, one in found.items()
         if "difference" in one
     ]
@@ -99,12 +96,6 @@ def _tell_multi_case(found: Json) -> list[str]:
     ]
 
 
-def _tell_p(p: float | None) -> str:
-    if p is None:
-        return "not defined"
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
-
-
 def tabulate_annotators(section: Json) -> list[Table]:
     """List the groups, then the annotators, each beside the student on the same frames.
 
@@ -114,7 +105,7 @@ def tabulate_annotators(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     confidence = format_confidence(section["confidence"])
-    told = f"{confidence} intervals {name_clusters(section)} in brackets"
+    told = f"{confidence} {name_intervals(section)} in brackets"
     head = (
         *("Sensitivity", "Student's sensitivity", "Difference in sensitivity"),
         *("Specificity", "Student's specificity", "Difference in specificity"),
@@ -169,7 +160,7 @@ def _list_scores(one: Json) -> tuple[Any, ...]:
 
 def _tell_gap(one: Json, name: str) -> Cell:
     gap = pick(one, "difference", name)
-    return Cell(_signed(gap), gap)
+    return Cell(format_change(gap), gap)
 
 
 def draw_annotators(section: Json) -> list[Picture]:

@@ -54,27 +54,37 @@ def tabulate_baseline(section: Json) -> list[Table]:
     if "not_assessable" in section:
         return []
     splits = [section["splits"][name] for name in SPLITS]
-    rows: list[tuple[Any, ...]] = [
-        ("Frames", *(one["frames"] for one in splits)),
-        ("Patients", *(one["patients"] for one in splits)),
-        ("Frames a patient, median (range)", *(_span(one["frames_per_patient"]) for one in splits)),
+    rows: list[tuple[Any, ...]] = [("Frames", *(one["frames"] for one in splits))]
+    if any(one["patients"] is not None for one in splits):
+        spans = (_span(one["frames_per_patient"]) for one in splits)
+        rows += [
+            ("Patients", *(one["patients"] for one in splits)),
+            ("Frames a patient, median (range)", *spans),
+        ]
+    rows += [
         ("Votes a frame, median (range)", *(_span(one["votes_per_frame"]) for one in splits)),
     ]
-    for what, key in (("Class", "classes"), ("Difficulty level", "levels")):
+    word = str(section.get("level_word", "difficulty level"))
+    for what, key in (("Class", "classes"), (word.capitalize(), "levels")):
         rows += [
             (f"{what}: {name}", *(_share(one[key][name], one["frames"]) for one in splits))
             for name in splits[-1][key]
         ]
     for name, column in section["columns"].items():
         for level in column.get("levels", ()):
-            told = (_tell_level(level[split], section["splits"][split]) for split in SPLITS)
-            rows.append((f"{name}: {level['name']}", *told))
+            cells = (_tell_level(level[split], section["splits"][split]) for split in SPLITS)
+            rows.append((f"{name}: {level['name']}", *cells))
+    told = ""
+    if any("levels" in column for column in section["columns"].values()):
+        told = (
+            "; for levels of columns, patients too. Levels of so few patients that they might be "
+            "recognized, or whose counts would give such a level away, are suppressed"
+        )
     return [
         make_table(
             "baseline-by-split",
-            "Baseline: frames (share of the split); for levels of columns, patients too. Levels of "
-            "so few patients that they might be recognized are suppressed.",
-            ("", *(word.capitalize() for word in SPLITS.values())),
+            f"Baseline: frames (share of the split){told}.",
+            ("", *(name.capitalize() for name in SPLITS.values())),
             rows,
         )
     ]

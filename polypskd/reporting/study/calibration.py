@@ -26,7 +26,7 @@ from polypskd.reporting.figures import (
     place_legend,
     shorten,
 )
-from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
+from polypskd.reporting.study.clusters import knows_patients, name_intervals, name_least
 
 Json = Mapping[str, Any]
 
@@ -135,7 +135,7 @@ def _tabulate_scalings(section: Json) -> Table:
         "calibration-by-scaling",
         f"Calibration on {format_number(section['n_frames'])} test frames, as it is and after "
         f"scalings fitted on {format_number(section['n_validation'])} validation frames; "
-        f"{format_confidence(section['confidence'])} intervals {name_clusters(section)}, "
+        f"{format_confidence(section['confidence'])} {name_intervals(section)}, "
         f"{section['bins']} bins. "
         f"Risk is the probability of {_name_risk(section)}.{lacks}",
         ("", *(SCALINGS[kind] for kind in scalings)),
@@ -178,28 +178,28 @@ def _tabulate_classes(section: Json) -> Table:
 def _tabulate_levels(section: Json) -> Table:
     sides = _list_sides(section)
     kinds = [BEFORE, AFTER][: len(sides)]
-    scores = {"ece": "ECE", "brier": "Brier", "slope": "Slope"}
-    known = knows_patients(section)
+    known, word = knows_patients(section), section.get("level_word", "difficulty level")
+    scores, levels = {"ece": "ECE", "brier": "Brier", "slope": "Slope"}, section["levels"]
+    if all(point(pick(one, kind, "slope")) is None for one in levels.values() for kind in kinds):
+        del scores["slope"]  # no level has frames of both outcomes
     rows = [
         (
-            name,
-            level["n_frames"],
-            level["n_patients"] if known else None,
+            *(name, level["n_frames"], *([level["n_patients"]] if known else [])),
             *(pick(level, kind, key) for key in scores for kind in kinds),
         )
-        for name, level in section["levels"].items()
+        for name, level in levels.items()
     ]
     when = {BEFORE: "as it is", AFTER: "after"}
     return make_table(
         "calibration-by-level",
-        "Calibration by difficulty level, as it is and after temperature scaling. Levels of fewer "
-        f"than {name_least(section, section)} have no numbers.",
+        f"Calibration by {word}, as it is and after temperature scaling. Levels of fewer than "
+        f"{name_least(section, section)} have no numbers.",
         (
-            *("Level", "Frames", "Patients"),
+            *(word.capitalize(), "Frames", *(["Patients"] if known else [])),
             *(f"{label}, {when[kind]}" for label in scores.values() for kind in kinds),
         ),
         rows,
-        fold="Calibration by difficulty level",
+        fold=f"Calibration by {word}",
     )
 
 

@@ -24,7 +24,8 @@ def tell_cams(section: Json) -> list[str]:
     if not section["rows"]:
         return []
     return [
-        "Colored places are those whose features spoke for the class that the student chose, each "
-        f"frame on a scale of its own ({section['method']}, stage {section['layer']}). They are "
-        "coarse, and tell where the network looked, not why, nor whether it was right to."
+        "The second picture outlines the places with at least half of the highest heat, bluer the "
+        "higher it is: their features spoke for the class that the student chose, each frame on a "
+        f"scale of its own ({section['method']}, stage {section['layer']}). They are coarse, and "
+        "tell where the network looked, not why, nor whether it was right to."
     ]

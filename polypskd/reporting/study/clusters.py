@@ -25,15 +25,15 @@ def knows_patients(section: Json) -> bool:
     return not counts or counts[0] is not None
 
 
-def name_clusters(section: Json) -> str:
-    """Say what the intervals of a section resample, as it follows "intervals".
+def name_intervals(section: Json) -> str:
+    """Name the intervals of a section, in a caption.
 
-    >>> name_clusters({"patients": 7}), name_clusters({"patients": None})
-    ('by patient', 'that take frames as independent (patients are unknown)')
+    That patients are unknown, and what follows, stands in the methods and the limitations.
+
+    >>> name_intervals({"patients": 7}), name_intervals({"patients": None})
+    ('intervals by patient', 'intervals')
     """
-    if knows_patients(section):
-        return "by patient"
-    return "that take frames as independent (patients are unknown)"
+    return "intervals by patient" if knows_patients(section) else "intervals"
 
 
 def name_least(rules: Json, section: Json) -> str:

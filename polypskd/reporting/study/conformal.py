@@ -12,8 +12,8 @@ from polypskd.reporting.figures import (
     Picture,
     make_picture,
     new_axes,
-    shorten,
     tint,
+    wrap,
 )
 from polypskd.reporting.study.polyps import count_share, tell_interval
 
@@ -128,7 +128,7 @@ def _draw_coverage(section: Json) -> Picture:
         if one["low"] is not None:
             axes.hlines(at, one["low"], one["high"], color=STUDENT, linewidth=1.4)
             lowest = min(lowest, one["low"])
-    names = [shorten(name) + ("*" if name in section["too_few"] else "") for name in classes]
+    names = [wrap(name) + ("*" if name in section["too_few"] else "") for name in classes]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set(xlabel="coverage", title="Coverage by class")

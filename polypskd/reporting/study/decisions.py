@@ -29,22 +29,23 @@ def tell_decisions(section: Json) -> list[str]:
     Args:
         section: `decisions` of study.json.
 
-    >>> tell_decisions({"not_assessable": "the test split has no positive polyps"})
-    ['The decision curve is not assessable: the test split has no positive polyps.']
+    >>> tell_decisions({"not_assessable": "the test split has no positive frames"})
+    ['The decision curve is not assessable: the test split has no positive frames.']
     """
     if reason := section.get("not_assessable"):
         return [f"The decision curve is not assessable: {reason}."]
+    unit = section["unit"]
     ranges = ", ".join(
         f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in section["useful"]
     )
     found = (
-        f"Acting on the student's risk has more net benefit than acting on all polyps or on none, "
+        f"Acting on the student's risk has more net benefit than acting on all {unit} or on none, "
         f"by the lower bound of the gain at each (pointwise, not adjusted for their number), at "
         f"thresholds {ranges}."
         if ranges
         else "At no threshold does acting on the student's risk have more net benefit than acting "
-        "on all polyps or on none, by the lower bound of the gain at each (pointwise, not adjusted "
-        "for their number)."
+        f"on all {unit} or on none, by the lower bound of the gain at each (pointwise, not "
+        "adjusted for their number)."
     )
     return [found]
 
@@ -64,8 +65,10 @@ def tabulate_decisions(section: Json) -> list[Table]:
         )
         for row in section["curve"][STEP - 1 :: STEP]
     ]
+    unit = section["unit"].removesuffix("s")
     caption = (
-        f"Net benefit, in true positives per polyp; prevalence {section['prevalence']:.0%}; "
+        f"Net benefit, in true positives per {unit}; "
+        f"prevalence {section['prevalence']:.0%}; "
         f"{tell_interval(section)}, pointwise. Acting on none has a net benefit of 0."
     )
     head = ("Threshold", "Student", "Acting on all", "Gain over the better of all and none")

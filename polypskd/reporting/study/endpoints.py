@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polypskd.reporting.cells import DASH, Table, make_table
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import knows_patients
 from polypskd.reporting.study.polyps import (
     count_share,
     tell_interval,
@@ -37,6 +37,7 @@ FAULTS = {  # of the unknown
 }
 SUPPRESSED = "suppressed"  # for so few patients
 NOT_ASSESSABLE = "not assessable"
+LACKING, ASKED = "no column tells ", "set "  # how reasons begin
 
 
 def list_endpoints(section: Json, surveillance: Json | None = None) -> list[dict[str, Any]]:
@@ -89,6 +90,52 @@ def name_guideline(one: Json) -> str:
     return f"{GUIDELINES.get(one['guideline'], one['guideline'])} {one['version']}"
 
 
+def tell_none(found: Sequence[Json]) -> list[str]:
+    """Say in one sentence that no endpoint is assessable, and what to set; nothing if some are.
+
+    Args:
+        found: as `list_endpoints` gives them.
+
+    >>> missing = "no column tells sizes; set study.polyps.size_mm"
+    >>> one = {"title": "Leave in situ", "by_value": "not assessable", "reason": missing}
+    >>> tell_none([one])
+    ['Not assessable: leave in situ. No column tells sizes; set study.polyps.size_mm.']
+    >>> tell_none([one | {"by_value": "met"}]), tell_none([])
+    ([], [])
+    """
+    if not found or any(one["by_value"] != NOT_ASSESSABLE for one in found):
+        return []
+    titles = (_lower_first(one["title"]) for one in found)
+    reasons = dict.fromkeys(part for one in found for part in (one["reason"] or "").split("; "))
+    lacking = [part.removeprefix(LACKING) for part in reasons if part.startswith(LACKING)]
+    asked = [part.removeprefix(ASKED) for part in reasons if part.startswith(ASKED)]
+    others = [part for part in reasons if part and not part.startswith((LACKING, ASKED))]
+    told = [*others, *([f"{LACKING}{_join(lacking, 'or')}"] if lacking else [])]
+    told += [f"{ASKED}{_join(asked, 'and')}"] if asked else []
+    why = "; ".join(told)
+    why = f" {why[0].upper()}{why[1:]}." if why else ""
+    return [f"Not assessable: {', '.join(titles)}.{why}"]
+
+
+def _lower_first(title: str) -> str:
+    """Begin a title in lower case, but no abbreviation.
+
+    >>> _lower_first("Leave in situ"), _lower_first("NPV of polyps")
+    ('leave in situ', 'NPV of polyps')
+    """
+    return title if title[:2].isupper() else f"{title[:1].lower()}{title[1:]}"
+
+
+def _join(words: Sequence[str], last: str) -> str:
+    """Join words, with one before the last.
+
+    >>> _join(["a", "b", "c"], "or"), _join(["a"], "or")
+    ('a, b or c', 'a')
+    """
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
 def tell_endpoints(section: Json, surveillance: Json | None = None) -> list[str]:
     """Say what was judged, and by which rule of confidence; the table holds the verdicts.
 
@@ -123,13 +170,20 @@ def tabulate_endpoints(section: Json, surveillance: Json | None = None) -> list[
     found = list_endpoints(section, surveillance)
     head = ["Endpoint", "By value", "By lower bound", "Required", "Measured", "Remark"]
     rows = [row for one in found for row in _list_thresholds(one)]
-    if not any(row[-1] for row in rows):
+    bounds = "bound by patient" if knows_patients(section) else "bootstrap bound"
+    told = (
+        f"{tell_interval(section)}. An endpoint is met if all of its thresholds are; by lower "
+        f"bound: the lower of the {bounds} and Wilson's."
+    )
+    if tell_none(found):  # verdicts and measurements would all be the same
+        told = "none is assessable."
+        head = ["Endpoint", "Required", "Not assessable because"]
+        rows = [(row[0], row[3], row[5]) for row in rows]
+    elif not any(row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     endpoints = make_table(
         "endpoint-thresholds",
-        f"Endpoints of the societies; {tell_interval(section)}. An endpoint is met if all of its "
-        "thresholds are; by lower bound: the lower of the bounds "
-        f"{name_clusters(section)} and of Wilson.",
+        f"Endpoints of the societies; {told}",
         head,
         rows,
         layout="words",

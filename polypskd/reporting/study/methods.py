@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from polypskd.reporting.cells import format_confidence, format_number
+from polypskd.reporting.cells import format_confidence, format_number, pick
 from polypskd.reporting.study.polyps import JOINED
 
 Json = Mapping[str, Any]
+
+PAIR = 2  # classes, of which both ways to call choose the same
 
 
 def describe_study(study: Json) -> list[str]:
@@ -28,6 +30,7 @@ def describe_study(study: Json) -> list[str]:
     return [
         *_tell_positives(study.get("positive") or ()),
         *_tell_unit(known),
+        *_tell_calls(known),
         *_tell_intervals(known),
         *_tell_fixed(known),
         *_tell_comparisons(known),
@@ -45,30 +48,45 @@ def _tell_positives(positive: Any) -> Iterator[str]:
 
 
 def _tell_unit(known: Json) -> Iterator[str]:
-    """Say what counts as one polyp, by the first clinical section that can be assessed."""
+    """Say what is judged, by the first clinical section that can be assessed."""
     names = ("endpoints", "predictive_values", "operating_points", "decisions", "conformal")
     section = next((known[name] for name in names if name in known), None)
     if section is None:
         return
     joined = section.get("joined")
     if joined is None:
-        yield "Clinical questions count each frame as a polyp."
+        yield "Clinical questions count each frame by itself."
     else:
         yield f"Clinical questions count {section['unit']}, each by {JOINED[joined['rule']]}."
+
+
+def _tell_calls(known: Json) -> Iterator[str]:
+    """Say which sections call by the most probable class, and which by the risk."""
+    by_risk = {"endpoints", "predictive_values", "selective"} & set(known)
+    classes = pick(known, "accuracy", "frames", "classes") or ()
+    if by_risk and len(classes) > PAIR:
+        yield (
+            "In Results, Subgroups and Robustness a frame's call is its most probable class; "
+            "Clinical questions call positive what has a risk of at least 0.5. The two may differ, "
+            "so each has a sensitivity of its own."
+        )
 
 
 def _tell_intervals(known: Json) -> Iterator[str]:
     if "accuracy" not in known:
         return
     section = known["accuracy"]
-    start = f"{format_confidence(section['confidence'])} intervals of the study are"
     if section["patients_known"]:
         yield (
-            f"{start} by patient: Wilson's with the effective number of frames for shares, "
+            f"{format_confidence(section['confidence'])} intervals of the study are by "
+            "patient: Wilson's with the effective number of frames for shares, "
             "DeLong's for the AUROC, bootstrap intervals over patients for the rest."
         )
     else:
-        yield f"{start} of frames as if independent, for patients are unknown."
+        yield (
+            "Under Diagnostic accuracy, intervals are Wilson's for shares and DeLong's for the "
+            "AUROC; these, too, take frames as independent."
+        )
 
 
 def _tell_fixed(known: Json) -> Iterator[str]:

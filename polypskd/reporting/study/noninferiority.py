@@ -14,7 +14,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, new_axes, tint
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -39,15 +39,25 @@ def tell_noninferiority(section: Json) -> list[str]:
     if reason := section.get("not_assessable"):
         return [f"Student against teacher is not assessable: {reason}."]
     primary = section["primary"]
-    told = [f"Student against teacher in {NAMES[primary]}. {_sentence(section)}"]
+    told = [f"Student against teacher in {name_within(primary)}. {_sentence(section)}"]
     others = {
         name: one["conclusion"] for name, one in _list_rows(section).items() if name != primary
     }
-    listed = "; ".join(f"{NAMES[name]} {word}" for name, word in others.items())
+    listed = "; ".join(f"{name_within(name)} {word}" for name, word in others.items())
     told.append(
         f"By the same margin: {listed}. These are told beside it and not adjusted for their number."
     )
     return told
+
+
+def name_within(name: str) -> str:
+    """Name a metric within a sentence.
+
+    >>> name_within("macro_f1"), name_within("auroc")
+    ('macro-F1', 'AUROC')
+    """
+    label = NAMES[name]
+    return label if label.isupper() else f"{label[0].lower()}{label[1:]}"
 
 
 def _sentence(section: Json) -> str:
@@ -92,7 +102,7 @@ def tabulate_noninferiority(section: Json) -> list[Table]:
         make_table(
             "student-less-teacher",
             f"Student less teacher on the same test frames, margin {section['margin']:g}; "
-            f"{confidence} intervals {name_clusters(section)} in brackets (AUROC: DeLong's, before "
+            f"{confidence} {name_intervals(section)} in brackets (AUROC: DeLong's, before "
             "temperature scaling); p: one-sided, of a loss of the margin or more.",
             ("Metric", "Student", "Teacher", "Difference", "p", "Conclusion"),
             rows,

@@ -1,4 +1,4 @@
-"""What the clinical sections share: what a polyp is, and which calls are of high confidence."""
+"""What the clinical sections share: what is judged, and which calls are of high confidence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polypskd.reporting.cells import (
     mark,
     pick,
 )
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -27,13 +27,13 @@ SPLITS = {"val": "the validation split", "config": "the config"}
 
 
 def tell_polyps(section: Json) -> str:
-    """Say how many polyps were judged, and what a polyp is.
+    """Say how many frames or lesions were judged, and what counts as one.
 
     Args:
         section: any clinical section of study.json.
 
     >>> tell_polyps({"unit": "frames", "n": 1200, "positive": 300, "patients": 80})
-    'Judged: 1,200 frames of 80 patients, 300 positive; each frame counts as a polyp.'
+    'Judged: 1,200 frames of 80 patients, 300 positive; each frame counts by itself.'
     """
     patients = section.get("patients")
     of = "" if patients is None else f" of {count(patients, 'patient')}"
@@ -41,7 +41,7 @@ def tell_polyps(section: Json) -> str:
     counts = f"{count(section['n'], unit)}{of}"
     joined = section.get("joined")
     if joined is None:
-        how = "each frame counts as a polyp"
+        how = "each frame counts by itself"
     else:
         how = f"each by {JOINED[joined['rule']]} ({format_number(joined['members'])} frames)"
         if joined.get("mixed"):
@@ -68,7 +68,8 @@ def tell_rule(section: Json) -> str:
         why = f" ({told['reason']})" if told["reason"] else ""
         return f"No rule of confidence was fixed{why}, so every call counts."
     low, high = (format_number(rule[key]) for key in ("negative_to", "positive_from"))
-    aim = f" to keep {told['coverage']:.0%} of its polyps" if told["kind"] == "coverage" else ""
+    kept_of = f" to keep {told['coverage']:.0%} of its {section['unit']}"
+    aim = kept_of if told["kind"] == "coverage" else ""
     text = (
         f"Calls are of high confidence where the risk is at most {low} or at least {high}, as "
         f"fixed in {SPLITS[rule['fixed_on']]}{aim}"
@@ -84,7 +85,7 @@ def tell_interval(section: Json) -> str:
     '95% intervals by patient in brackets'
     """
     confidence = format_confidence(section.get("confidence"))
-    return f"{confidence} intervals {name_clusters(section)} in brackets"
+    return f"{confidence} {name_intervals(section)} in brackets"
 
 
 def count_share(share: Json) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polypskd.reporting.cells import (
@@ -13,11 +13,13 @@ from polypskd.reporting.cells import (
     format_number,
     is_still,
     make_table,
+    pick,
 )
 from polypskd.reporting.figures import FAINT, INK, STUDENT, Picture, make_picture, new_axes, tint
+from polypskd.reporting.study.accuracy import name_positives
 from polypskd.reporting.study.bands import fill_band
-from polypskd.reporting.study.clusters import name_clusters
-from polypskd.reporting.study.polyps import tell_interval, tell_rule
+from polypskd.reporting.study.clusters import name_intervals
+from polypskd.reporting.study.polyps import tell_interval
 
 Json = Mapping[str, Any]
 
@@ -25,11 +27,12 @@ SETS = {"all": "all calls", "high_confidence": "calls of high confidence"}
 LOOKS = (("ppv", "PPV", "--", "s"), ("npv", "NPV", "-", "o"))
 
 
-def tell_predictive_values(section: Json) -> list[str]:
+def tell_predictive_values(section: Json, accuracy: Json | None = None) -> list[str]:
     """Say what the NPV is in this sample, and at the lowest and highest stated prevalence.
 
     Args:
         section: `predictive_values` of study.json.
+        accuracy: `accuracy` of it; where its sensitivity is another, it is said why.
 
     >>> tell_predictive_values({"not_assessable": "the test split has no frames"})
     ['Predictive values are not assessable: the test split has no frames.']
@@ -44,9 +47,23 @@ def tell_predictive_values(section: Json) -> list[str]:
         ends = [f"{_best(row, 'npv')} at {row['prevalence']:.0%}" for row in (rows[0], rows[-1])]
         text += f"; carried to other prevalences it is {' and '.join(dict.fromkeys(ends))}"
     told.append(f"{text} (all calls).")
+    told += _tell_other_call(section, accuracy or {})
     if section["high_confidence"]:
-        told.append(tell_rule(section))
+        told.append("Which calls are of high confidence is told under Endpoints.")
     return told
+
+
+def _tell_other_call(section: Json, accuracy: Json) -> Iterator[str]:
+    """Say why the sensitivity of the calls is not that of the most probable class."""
+    here = pick(section, "all", "table", "sensitivity", "value")
+    there = pick(accuracy, "frames", "positive", "sensitivity", "percentile", "value")
+    if section["unit"] != "frames" or here is None or there is None or here == there:
+        return
+    yield (
+        f"The sensitivity of these calls is {format_number(here)}, not {format_number(there)} as "
+        "under Diagnostic accuracy: here a call is positive at a risk of at least 0.5, there where "
+        f"{name_positives(accuracy)} is the most probable class."
+    )
 
 
 def _best(row: Json, name: str) -> str:
@@ -173,7 +190,7 @@ def _draw(section: Json, name: str, words: str) -> Picture | None:
         f"predictive-values-{name.replace('_', '-')}",
         figure,
         f"PPV and NPV against prevalence, {words}: {listed or 'no prevalence is stated'}.",
-        f"Predictive values of {words} were polyps rarer or more common than here (dotted line), "
-        "by Bayes' rule; marks: the stated prevalences; bands: intervals "
-        f"{name_clusters(section)}.",
+        f"Predictive values of {words}, were positive {section['unit']} rarer or more common than "
+        "here (dotted line), by Bayes' rule; marks: the stated prevalences; bands: "
+        f"{name_intervals(section)}.",
     )

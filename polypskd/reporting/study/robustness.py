@@ -14,6 +14,7 @@ from polypskd.reporting.cells import (
     Cell,
     Table,
     count,
+    format_change,
     format_confidence,
     format_estimate,
     format_number,
@@ -21,7 +22,7 @@ from polypskd.reporting.cells import (
     pick,
 )
 from polypskd.reporting.figures import FAINT, STUDENT, Picture, make_picture, tint
-from polypskd.reporting.study.clusters import name_clusters
+from polypskd.reporting.study.clusters import name_intervals
 
 Json = Mapping[str, Any]
 
@@ -96,7 +97,7 @@ def tabulate_robustness(section: Json) -> list[Table]:
                     kind.capitalize() + ("" if place else f" ({found['means']})"),
                     one["strength"],
                     Cell(f"{one['number']:g}".replace("-", "−"), one["number"]),
-                    *(Cell(_signed(change), change) for change in changes),
+                    *(Cell(format_change(change), change) for change in changes),
                 )
             )
     confidence = format_confidence(section["confidence"])
@@ -104,18 +105,13 @@ def tabulate_robustness(section: Json) -> list[Table]:
         make_table(
             "corruptions",
             f"Change against the same {_name_size(section)} as they are (first row: values); "
-            f"{confidence} intervals {name_clusters(section)} in brackets, not adjusted for the "
+            f"{confidence} {name_intervals(section)} in brackets, not adjusted for the "
             "number of changes.",
             ("Corruption", "Strength", "Number", *NAMES.values()),
             rows,
             fold="Every corruption and strength, with the change of four measures",
         )
     ]
-
-
-def _signed(value: Any) -> str:
-    text = format_estimate(value)
-    return f"+{text}" if (pick(value, "value") or 0) > 0 else text
 
 
 def draw_robustness(section: Json) -> list[Picture]:
@@ -128,7 +124,7 @@ def draw_robustness(section: Json) -> list[Picture]:
         return []
     kinds = list(section["kinds"])
     lines, columns = math.ceil(len(kinds) / COLUMNS), min(COLUMNS, len(kinds))
-    figure = Figure(figsize=(0.9 + 1.6 * columns, 1.5 * lines + 0.75), layout="constrained")
+    figure = Figure(figsize=(0.9 + 2.1 * columns, 1.8 * lines + 0.8), layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(kinds):
@@ -144,7 +140,7 @@ def draw_robustness(section: Json) -> list[Picture]:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     listed = "; ".join(
         f"{kind} {one['strength']}: "
-        + ", ".join(f"{name} {_signed(one['metrics'][name]['change'])}" for name in LOOKS)
+        + ", ".join(f"{name} {format_change(one['metrics'][name]['change'])}" for name in LOOKS)
         for kind, found in section["kinds"].items()
         for one in found["strengths"]
     )

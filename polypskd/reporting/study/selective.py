@@ -113,7 +113,7 @@ def draw_selective(section: Json) -> list[Picture]:
 
 def _draw(section: Json, key: str, name: str) -> Picture | None:
     figure, axes = new_axes(3.6, 2.9)
-    # Sent to histology, an unsure polyp is never called negative: the NPV is that of the others.
+    # Sent to histology, what is unsure is never called negative: the NPV is that of the others.
     ways = DRAWN[:1] if key == "npv" else DRAWN
     values, listed = [], []
     for way, dash, marker, lightness in ways:
@@ -149,5 +149,6 @@ def _draw(section: Json, key: str, name: str) -> Picture | None:
         figure,
         f"{name} against coverage. {'. '.join(listed)}.",
         f"{name} when only the surest calls are kept; the cut-offs are fixed on validation. Sent "
-        "to histology, an unsure polyp counts as called positive: never missed, never spared.",
+        f"to histology, an unsure {section['unit'].removesuffix('s')} counts as called positive: "
+        "never missed, never spared.",
     )

@@ -23,7 +23,7 @@ from polypskd.reporting.figures import (
     place_legend,
 )
 from polypskd.reporting.study.bands import plot_bounds
-from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
+from polypskd.reporting.study.clusters import knows_patients, name_intervals, name_least
 
 Json = Mapping[str, Any]
 
@@ -86,8 +86,8 @@ def tabulate_soft_labels(section: Json) -> list[Table]:
     scores = make_table(
         "distance-from-votes",
         f"The student against the shares of votes, {format_number(section['before']['n_frames'])} "
-        f"frames of at least two votes; {format_confidence(section['confidence'])} intervals "
-        f"{name_clusters(section)}. Less is better; cross-entropy is at least "
+        f"frames of at least two votes; {format_confidence(section['confidence'])} "
+        f"{name_intervals(section)}. Less is better; cross-entropy is at least "
         f"{format_number(section['entropy'])}, the entropy of the votes, and few votes alone add "
         f"{format_number(section['vote_noise'])} to the Brier score.",
         ("", *(WHEN[when] for when in sides)),

@@ -19,9 +19,10 @@ from polypskd.reporting.cells import (
     format_number,
     make_table,
     pick,
+    tell_p,
 )
-from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, shorten, tint
-from polypskd.reporting.study.clusters import knows_patients, name_clusters, name_least
+from polypskd.reporting.figures import INK, STUDENT, Picture, make_picture, shorten, tint, wrap
+from polypskd.reporting.study.clusters import knows_patients, name_intervals, name_least
 
 Json = Mapping[str, Any]
 
@@ -57,8 +58,13 @@ def tell_subgroups(section: Json) -> list[str]:
         return [f"Subgroups are not assessable: {reason}."]
     judged = [column for column in section["columns"].values() if "levels" in column]
     levels = [level for column in judged for level in column["levels"]]
+    missing = [
+        f"{name[0].upper()}{name[1:]} is not judged here: {reason}."
+        for name, column in section["columns"].items()
+        if (reason := column.get("not_assessable"))
+    ]
     if not levels:
-        return ["No column tells subgroups apart; name some under study.subgroups."]
+        return [*missing, "No column tells subgroups apart; name some under study.subgroups."]
     alpha = 1 - section["rules"]["confidence"]
     found = [
         f"{metric} {_tell_way(value)} for {name}: {level}"
@@ -78,12 +84,14 @@ def tell_subgroups(section: Json) -> list[str]:
     hidden = sum(level["status"] == "suppressed" for level in levels)
     if few or hidden:
         rules = section["rules"]
-        told.append(
-            f"Levels without numbers, of {len(levels)} in all: {few} for fewer than "
-            f"{name_least(rules, section)}; {hidden} suppressed with their counts, "
-            "because so few patients might be recognized."
-        )
-    return told
+        why = [f"{few} for fewer than {name_least(rules, section)}"] if few else []
+        if hidden:
+            why.append(
+                f"{hidden} suppressed with their counts, because so few patients might be "
+                "recognized, or the total less the others would give such a level away"
+            )
+        told.append(f"Levels without numbers, of {len(levels)} in all: {'; '.join(why)}.")
+    return told + missing
 
 
 def _tell_way(value: Json) -> str:
@@ -122,7 +130,7 @@ def tabulate_subgroups(section: Json) -> list[Table]:
         made.append(
             make_table(
                 f"subgroups-{at}-{_slug(name)}",
-                f"The student by {name}; {confidence} intervals {name_clusters(section)} in "
+                f"The student by {name}; {confidence} {name_intervals(section)} in "
                 "brackets. p of a difference is adjusted for all levels of all columns, each "
                 "measure as a family of its own; p of heterogeneity is not adjusted.",
                 ("Level", "Frames", "Patients", *HEAD),
@@ -166,7 +174,7 @@ def _tell_rest(value: Json) -> Cell:
     if told == DASH or p is None:
         return Cell(told, difference)
     sign = "+" if difference["value"] > 0 else ""
-    return Cell(f"{sign}{told}, {_tell_p(p)}", difference)
+    return Cell(f"{sign}{told}, {tell_p(p)}", dict(difference, p_adjusted=p))
 
 
 # --- forest plot --------------------------------------------------------------------------------
@@ -205,7 +213,8 @@ def draw_forest(section: Json, metric: str) -> Picture | None:
     if not shown:
         return None
     overall = section["overall"][metric]
-    figure = Figure(figsize=(4.4, ROW * (len(rows) + 1) + 0.9), layout="constrained")
+    tall = ROW * (1.5 if any("\n" in row.label for row in rows) else 1)
+    figure = Figure(figsize=(4.4, tall * (len(rows) + 1) + 0.9), layout="constrained")
     axes = figure.add_subplot()
     if overall["value"] is not None:
         axes.axvline(overall["value"], color=STUDENT, linewidth=0.8, linestyle="--", zorder=1)
@@ -243,18 +252,14 @@ def _list_rows(section: Json, metric: str) -> Iterator[_Row]:
         if "levels" not in column:
             continue
         p = pick(column, "heterogeneity", metric, "p")
-        yield _Row(shorten(name) + ("" if p is None else f"  ({_tell_p(p)})"), heading=True)
+        yield _Row(shorten(name) + ("" if p is None else f"  ({tell_p(p)})"), heading=True)
         for level in column["levels"]:
             count = level["n_frames"]
             size = "" if count is None else f"  (n = {format_number(count)})"
             value = pick(level, "metrics", metric, "value")
             known = value is not None and value["value"] is not None
             note = "" if known else {"shown": "not defined"}.get(level["status"], level["status"])
-            yield _Row(shorten(level["name"]) + size, value if known else None, note)
-
-
-def _tell_p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+            yield _Row(wrap(level["name"]) + size, value if known else None, note)
 
 
 def _plot_row(axes: Axes, place: int, row: _Row) -> None:

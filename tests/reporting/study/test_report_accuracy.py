@@ -107,7 +107,7 @@ def test_units_that_cannot_be_judged_say_why_and_others_by_which_rule():
     section = make_section(lesions=lesions)
     table = tabulate_accuracy(section)[1]
     assert table.head == ("", "Frames", "Lesions")
-    assert "Patients are not assessable: patients are unknown." in table.caption
+    assert "Patients are not assessable: patients are unknown." in tell_accuracy(section)[-1]
     assert "Lesions are called by the majority of the frames" in table.caption
     assert "3 hold frames of several classes" in table.caption
     assert find(table, "Number")["Lesions"] == "12"
@@ -116,15 +116,15 @@ def test_units_that_cannot_be_judged_say_why_and_others_by_which_rule():
 
 def test_the_teacher_stands_beside_the_student():
     section = make_section()
-    assert len(tabulate_accuracy(section)) == 3
-    table = tabulate_accuracy(section | {"teacher": section["frames"]})[2]
+    assert len(tabulate_accuracy(section)) == 2
+    table = tabulate_accuracy(section | {"teacher": section["frames"]})[1]
     assert table.head == ("", "Student", "Teacher")
     assert find(table, "Macro-F1")["Teacher"] == "0.770 (0.470 to 1.070)"
 
 
 def test_sentences_give_the_headline_and_what_clusters_cost():
     section = make_section()
-    (told,) = tell_accuracy(section)
+    told, _ = tell_accuracy(section)
     assert "finds b with a sensitivity of 0.500 (0.300 to 0.700)" in told
     section["frames"]["positive"]["npv"] = share(0.5, effect=4.0)
     assert (
@@ -135,8 +135,16 @@ def test_sentences_give_the_headline_and_what_clusters_cost():
 
 def test_unknown_patients_are_told():
     section = make_section(patients_known=False)
-    assert tell_accuracy(section)[1].startswith("Patients are unknown")
-    assert "as if independent" in tabulate_accuracy(section)[0].caption
+    assert "with 90% intervals: Wilson's for shares" in tabulate_accuracy(section)[0].caption
+    caption = tabulate_accuracy(section)[-1].caption
+    assert "All count frames as independent." in caption
+    assert "GEE weighs patients" not in caption
+
+
+def test_frames_alone_have_no_second_table():
+    section = make_section()
+    assert "accuracy-by-unit" not in [table.key for table in tabulate_accuracy(section)]
+    assert "Lesions are not assessable: " in tell_accuracy(section)[-1]
 
 
 def test_a_section_that_is_not_assessable_has_a_reason_and_no_table():

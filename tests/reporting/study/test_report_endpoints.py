@@ -209,7 +209,7 @@ def test_surveillance_stands_among_the_endpoints_once_a_guideline(section, surve
 def test_the_rule_of_confidence_and_unchecked_thresholds_are_told(section, surveillance):
     _, rule, unchecked = tell_endpoints(section, surveillance)
     assert "at most 0.250 or at least 0.750" in rule
-    assert "keep 90% of its polyps; here that keeps 0.900 (0.860 to 0.940)" in rule
+    assert "keep 90% of its lesions; here that keeps 0.900 (0.860 to 0.940)" in rule
     assert "study.thresholds" in unchecked
 
 

@@ -58,5 +58,10 @@ def test_unknown_patients_and_single_frames_are_told(study):
     study["accuracy"] = {"confidence": 0.95, "patients_known": False}
     study["endpoints"] = {"unit": "frames"}
     text = " ".join(describe_study(study))
-    assert "as if independent" in text
-    assert "count each frame as a polyp" in text
+    assert "take frames as independent" in text
+    assert "count each frame by itself" in text
+    assert "most probable class" not in text
+    for names, told in (("ab", False), ("abc", True)):
+        study["accuracy"]["frames"] = {"classes": dict.fromkeys(names)}
+        text = " ".join(describe_study(study))
+        assert ("its most probable class; Clinical questions call positive" in text) is told

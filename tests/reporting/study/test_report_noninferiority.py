@@ -47,10 +47,10 @@ def section():
 def test_the_primary_metric_is_told_first_and_minus_signs_are_set(section):
     first, second = tell_noninferiority(section)
     assert first.startswith(
-        "Student against teacher in Macro-F1. Non-inferior: the difference is −0.010 "
+        "Student against teacher in macro-F1. Non-inferior: the difference is −0.010 "
         "(95% interval −0.030 to +0.010)"
     )
-    assert "Sensitivity inferior; AUROC inconclusive" in second
+    assert "sensitivity inferior; AUROC inconclusive" in second
 
 
 def test_the_table_has_each_metric(section):
