@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+SPLITS = {"train": "training", "val": "validation", "test": "test"}  # as a reader says them
 DASH = "–"
 WILSON, STILL = "†", "‡"
 MARKS = {

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from polypskd.reporting.answers import Answers
-from polypskd.reporting.cells import Table, make_table, pick
+from polypskd.reporting.cells import SPLITS, Table, make_table, pick
 from polypskd.reporting.markup import escape_markdown, tabulate_markdown
-from polypskd.reporting.paper import NOTICE, SPLITS, list_methods
+from polypskd.reporting.paper import NOTICE, list_methods
 from polypskd.reporting.record import Record, list_classes
 from polypskd.reporting.tables import (
     tabulate_agreement,
@@ -82,24 +82,24 @@ def _count_frames(record: Record) -> Table:
     rows: list[tuple[Any, ...]] = []
     for name in list_classes(record):
         member = examples.consensus == name
-        sizes = [int(np.sum(member & (examples.split == key))) for key, _ in SPLITS]
+        sizes = [int(np.sum(member & (examples.split == key))) for key in SPLITS]
         rows.append((name, *sizes, sum(sizes)))
-    sizes = [int(np.sum(examples.split == key)) for key, _ in SPLITS]
+    sizes = [int(np.sum(examples.split == key)) for key in SPLITS]
     rows.append(("All", *sizes, sum(sizes)))
-    head = ("Class", *(name.capitalize() for _, name in SPLITS), "All")
+    head = ("Class", *(name.capitalize() for name in SPLITS.values()), "All")
     return make_table("", "Frames by class and split.", head, rows)
 
 
 def _count_patients(record: Record) -> Table:
     """Count patients by class and split; one with frames of two classes counts for both."""
-    head = ("Class", *(name.capitalize() for _, name in SPLITS), "All")
+    head = ("Class", *(name.capitalize() for name in SPLITS.values()), "All")
     if not pick(record.agreement, "patients_known"):
         return make_table("", "", head, [])
     examples = record.examples
     rows: list[tuple[Any, ...]] = []
     for name in (*list_classes(record), None):
         member = np.ones(len(examples), bool) if name is None else examples.consensus == name
-        parts = [member & (examples.split == key) for key, _ in SPLITS]
+        parts = [member & (examples.split == key) for key in SPLITS]
         counts = [len(np.unique(examples.patient_id[part])) for part in (*parts, member)]
         rows.append((name or "All", *counts))
     caption = "Patients by class and split. A patient with frames of two classes counts for each."

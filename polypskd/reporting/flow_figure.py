@@ -9,10 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from polypskd.labels.examples import Examples
-from polypskd.reporting.cells import format_number
+from polypskd.reporting.cells import SPLITS, format_number
 from polypskd.reporting.figures import INK, Picture, make_picture, new_axes
 
-SPLITS = ("train", "val", "test")
 MAX_REASONS = 6
 LINE = 0.19  # height of a line of text, inches
 GAP = 0.42  # between boxes, inches
@@ -39,7 +38,8 @@ def draw_flow(
     left = _list_reasons(exclusions, excluded)
     kept = "\n".join(["In the cohort", *_count(examples, np.ones(count, dtype=bool), known)])
     splits = [
-        "\n".join([name, *_count(examples, examples.split == name, known)]) for name in SPLITS
+        "\n".join([told.capitalize(), *_count(examples, examples.split == name, known)])
+        for name, told in SPLITS.items()
     ]
     heights = [_height(text) for text in (given, left, kept, splits[0])]
     middle = max(heights[1], 0.1)

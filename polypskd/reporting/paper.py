@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from polypskd.reporting.cells import (
+    SPLITS,
     Table,
     count,
     format_confidence,
@@ -47,7 +48,6 @@ SCORES = (
     ("auroc", "AUROC"),
 )
 NOTICE = "Research use only: not a medical device, not for diagnosis."
-SPLITS = (("train", "training"), ("val", "validation"), ("test", "test"))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _tell_data(record: Record) -> list[str]:
         more = f"{count(excluded, 'further frame')} {'was' if excluded == 1 else 'were'}"
         lines.append(f"{more} left out before labeling.")
     split = record.examples.split
-    sizes = [f"{format_number(int(np.sum(split == key)))} {name}" for key, name in SPLITS]
+    sizes = [f"{format_number(int(np.sum(split == key)))} {name}" for key, name in SPLITS.items()]
     if pick(record.config, "cohort", "split", "kind") == "column":
         how = "follow a column of the data; where it names no validation split, one was drawn"
     else:

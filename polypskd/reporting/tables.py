@@ -10,6 +10,7 @@ import numpy as np
 from polypskd.labels.examples import Examples
 from polypskd.reporting.cells import (
     DASH,
+    SPLITS,
     Table,
     flatten,
     format_confidence,
@@ -21,7 +22,6 @@ from polypskd.reporting.record import Record
 from polypskd.reporting.scores import get_score
 
 Json = dict[str, Any]
-SPLITS = ("train", "val", "test")
 OVERALL = (
     ("Macro-F1", ("macro_f1",)),
     ("Weighted F1", ("weighted_f1",)),
@@ -89,7 +89,12 @@ def tabulate_splits(examples: Examples, classes: Sequence[str], known: bool) -> 
     rows.append(("Patients", *people))
     caption = "Frames by class and split, and patients by split."
     return make_table(
-        "splits", caption, ("Class", *SPLITS, "all"), rows, sortable=len(classes) > 2, fixed=2
+        "splits",
+        caption,
+        ("Class", *SPLITS.values(), "all"),
+        rows,
+        sortable=len(classes) > 2,
+        fixed=2,
     )
 
 
@@ -185,7 +190,7 @@ def tabulate_subclasses(subclasses: Sequence[Mapping[str, Any]]) -> Table:
     return make_table(
         "subclasses",
         "Subclasses, the easiest of each class first; frames in each split.",
-        ("Subclass", "Class", "Level", *SPLITS),
+        ("Subclass", "Class", "Level", *SPLITS.values()),
         rows,
         layout="pairs",
         sortable=True,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polypskd.reporting.cells import DASH, Cell, Table, format_number, make_table
+from polypskd.reporting.cells import DASH, SPLITS, Cell, Table, format_number, make_table
 
 Json = Mapping[str, Any]
-
-SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def tell_baseline(section: Json) -> list[str]:
