@@ -18,22 +18,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.damage import SAVE, DamageError
 from polypskd.errors import CohortError, Fault
+
+__all__ = [
+    "READERS",
+    "DamageError",
+    "Pixels",
+    "Reader",
+    "check_frames",
+    "decode_image",
+    "list_frames",
+    "measure_header",
+    "read_frame",
+]
 
 Pixels = NDArray[np.uint8]
 Reader = Callable[[bytes], Pixels]
 CANNOT = "not a readable image"
-SAVE = "save the image anew"
 CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
 BATCH = 256  # frames checked between two looks at what the decoders printed
-
-
-class DamageError(Exception):
-    """What is wrong with a file's bytes; `read_frame` turns it into a fault of the file."""
-
-    def __init__(self, what: str, value: str = "", todo: str = SAVE) -> None:
-        super().__init__(what)
-        self.what, self.value, self.todo = what, value, todo
 
 
 def decode_image(data: bytes) -> Pixels:
