@@ -87,7 +87,7 @@ def find_field(pixels: Pixels) -> Field:
     mask = _find_mask_color(small)
     if mask is None:
         return full
-    picture = _find_picture(_find_lit(small, *mask))
+    picture = _find_picture(_find_lit(small, *mask) & _find_risen(small, mask[0], 2**halvings))
     if picture is None:
         return full
     box = _find_box(picture)
@@ -197,8 +197,7 @@ def agree_on_field(fields: Sequence[Field]) -> Field:
         counts.setdefault(one.shape, []).append(one.reach)
     shape = max(sorted(counts), key=lambda name: len(counts[name]))
     across, down = np.median(np.array(counts[shape]), axis=0)
-    example = next(one for one in fields if one.shape == shape)
-    whole = example.width * example.height / example.share
+    whole = float(np.median([one.width * one.height / one.share for one in fields]))
     share = (right - left) * (bottom - top) / whole
     return Field(left, top, right - left, bottom - top, shape, share, (float(across), float(down)))
 
@@ -265,15 +264,38 @@ def _find_lit(part: Pixels, color: NDArray[np.int64], near: int) -> NDArray[np.u
     import cv2
 
     red, green, blue = (np.ascontiguousarray(part[:, :, channel]) for channel in range(3))
-    if color.any():
-        away = [cv2.absdiff(one, int(own)) for one, own in zip((red, green, blue), color, strict=True)]
-    else:
-        away = [red, green, blue]
-    most = cv2.max(cv2.max(away[0], away[1]), away[2])
+    most = _away_from(part, color) if color.any() else cv2.max(cv2.max(red, green), blue)
     # The box of a position finder, drawn over a corner, is of a green that no mucosa has.
     drawn = (cv2.subtract(green, red) > 50) & (green >= blue)
     lit: NDArray[np.uint8] = ((most > near) & ~drawn).astype(np.uint8)
     return lit
+
+
+def _find_risen(small: Pixels, color: NDArray[np.int64], factor: int) -> NDArray[np.uint8]:
+    """Leave out the skirt of faint blocks that JPEG lays around an edge against black."""
+    import cv2
+
+    if color.any():
+        return np.ones(small.shape[:2], np.uint8)
+    away = _away_from(small, color)
+    around = np.ones((16 // factor + 1,) * 2, np.uint8)  # a block on each side
+    near = cv2.dilate(cv2.medianBlur(away, 5), around)
+    risen: NDArray[np.uint8] = (away >= near // 3).astype(np.uint8)
+    return risen
+
+
+def _away_from(part: Pixels, color: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Measure how far pixels are from the mask's color."""
+    import cv2
+
+    part = np.ascontiguousarray(part)
+    if not color.any():  # the luminance alone: chroma bleeds far over edges
+        return np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), np.uint8)
+    red, green, blue = (
+        cv2.absdiff(np.ascontiguousarray(part[:, :, channel]), int(color[channel]))
+        for channel in range(3)
+    )
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
 def _find_picture(lit: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -313,29 +335,30 @@ def _refine(
     """Find the box's edges to the pixel, in the middle of each side."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = (edge * factor for edge in box)
-    right, bottom = min(right, width), min(bottom, height)
-    if factor == 1:
-        return left, top, right, bottom
     center_x, center_y = (left + right) // 2, (top + bottom) // 2
-    half_x, half_y = max(4, (right - left) // 40), max(4, (bottom - top) // 40)
-    band_x = slice(max(0, center_x - half_x), center_x + half_x)
-    band_y = slice(max(0, center_y - half_y), center_y + half_y)
-    reach = 2 * factor
+    half_x, half_y = max(3, (right - left) // 40), max(3, (bottom - top) // 40)
+    rows, columns = (
+        slice(center_y - half_y, center_y + half_y),
+        slice(center_x - half_x, center_x + half_x),
+    )
+    reach = 2 * factor + 2
 
-    def find(edge: int, limit: int, band: slice, upright: bool, sign: int) -> int:
+    def find(edge: int, limit: int, upright: bool, sign: int) -> int:
         start, stop = max(0, edge - reach), min(limit, edge + reach)
-        strip = pixels[band, start:stop] if upright else pixels[start:stop, band]
-        lit = _find_lit(strip, *mask).mean(axis=0 if upright else 1) >= 0.5
-        at = np.flatnonzero(lit)
-        if not len(at) or len(at) == len(lit):
-            return edge if limit - edge >= factor or sign > 0 else limit
-        return start + (int(at[0]) if sign > 0 else int(at[-1]) + 1)
+        strip = pixels[rows, start:stop] if upright else pixels[start:stop, columns]
+        away = _away_from(strip, mask[0]).mean(axis=0 if upright else 1)
+        highest = float(away.max())
+        at = np.flatnonzero(away >= 0.35 * highest)
+        outer = int(at[0]) if sign > 0 else int(at[-1]) + 1
+        if highest < mask[1] or (outer in (0, stop - start) and 0 < start + outer < limit):
+            return min(edge, limit)  # too dark here to tell
+        return start + outer
 
     return (
-        find(left, width, band_y, True, 1),
-        find(top, height, band_x, False, 1),
-        find(right, width, band_y, True, -1),
-        find(bottom, height, band_x, False, -1),
+        find(left, width, True, 1),
+        find(top, height, False, 1),
+        find(right, width, True, -1),
+        find(bottom, height, False, -1),
     )
 
 
@@ -364,7 +387,9 @@ def _fit_corners(
         return "rectangle", UNCUT
     octagon = _fit(np.stack([cos, sin], axis=1), radius, whole, 1)
     circle = _fit(np.stack([cos, sin], axis=1) ** 2, radius, whole, 2)
-    return ("octagon", octagon[1]) if octagon[0] <= circle[0] else ("circle", circle[1])
+    if octagon[0] <= circle[0]:
+        return "octagon", octagon[1]
+    return "circle", ((1.0, 1.0) if max(circle[1]) < 1.03 else circle[1])
 
 
 def _fit(
