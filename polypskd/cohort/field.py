@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Shape = Literal["octagon", "circle", "rectangle", "full"]
 
 WORK = 640  # the frame is halved until its longer side is shorter than this
 BLACK = 14  # a mask darker than this is black, whatever its noise
-NEAR = 0.10  # a line belongs to the picture if this share of the longest line is lit
+NEAR = 0.06  # a line belongs to the picture if this share of the longest line is lit
 LEAST = 0.04  # share of the frame below which the lit piece is no picture
 UNCUT = (2.0, 2.0)
 
@@ -313,9 +313,28 @@ def _find_picture(lit: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     if not areas or max(areas) < LEAST * lit.size:
         return None
     picture = np.zeros(lit.shape, np.uint8)
-    # Filled: a dark lumen within the picture is part of it.
-    cv2.drawContours(picture, outlines, int(np.argmax(areas)), 1, cv2.FILLED)
+    for piece in _join_pieces(outlines, areas):
+        # Filled: a dark lumen within the picture is part of it.
+        cv2.drawContours(picture, [piece], 0, 1, cv2.FILLED)
     return picture
+
+
+def _join_pieces(outlines: Sequence[Any], areas: list[float]) -> list[Any]:
+    """Take the largest piece, and those that a dark fold alone cuts from it."""
+    import cv2
+
+    order = sorted(range(len(areas)), key=lambda index: (-areas[index], index))
+    pieces = [outlines[order[0]]]
+    around = cv2.contourArea(cv2.convexHull(pieces[0]))
+    for index in order[1:8]:
+        if areas[index] < 0.01 * areas[order[0]]:
+            break
+        wider = cv2.contourArea(cv2.convexHull(np.concatenate([*pieces, outlines[index]])))
+        # What stands apart, as a logo does, widens the outline by far more than its own area.
+        if wider - around <= 2 * areas[index]:
+            pieces.append(outlines[index])
+            around = wider
+    return pieces
 
 
 def _find_box(picture: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -381,8 +400,8 @@ def _fit_corners(
         lit = part[rows, columns] > 0
         last = lit.shape[1] - 1 - lit[:, ::-1].argmax(axis=1)
         found.append(np.where(lit.any(axis=1), steps[last], steps[0]))
-    # The second farthest of the four corners: one may be covered by a drawn box, two be dark.
-    radius = np.sort(np.array(found), axis=0)[-2] * whole
+    # The farthest of the four corners: others may be dark or covered, and none may lose mucosa.
+    radius = np.array(found).max(axis=0) * whole
     if (radius / whole).min() > 0.93:
         return "rectangle", UNCUT
     octagon = _fit(np.stack([cos, sin], axis=1), radius, whole, 1)
