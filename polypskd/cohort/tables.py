@@ -34,15 +34,21 @@ class Table:
     Args:
         name: file name, as faults show it.
         cells: one text column a column, empty text for empty cells, and the line number `ROW`.
+        places: what faults show instead of a line number, at the place of each `ROW`.
     """
 
     name: str
     cells: pl.DataFrame
+    places: pl.Series | None = None
 
     @property
     def columns(self) -> list[str]:
         """Names of the file's columns, stripped."""
         return [name for name in self.cells.columns if not name.startswith("\0")]
+
+    def place(self, row: int) -> str:
+        """Name a row as faults show it, without the file."""
+        return f"row {row}" if self.places is None else str(self.places[row])
 
 
 def read_table(path: Path) -> Table:
@@ -187,7 +193,11 @@ def tell_rows(table: Table, rows: pl.DataFrame, what: str, todo: str = "") -> li
     """
     faults = [
         Fault(
-            f"{table.name} row {row[ROW]}", what, row.get("value", ""), todo, row.get("frame") or ""
+            f"{table.name} {table.place(row[ROW])}".rstrip(),
+            what,
+            row.get("value", ""),
+            todo,
+            row.get("frame") or "",
         )
         for row in rows.sort(ROW).head(TOLD).iter_rows(named=True)
     ]

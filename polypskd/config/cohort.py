@@ -7,6 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from polypskd.config.exports import (
+    CocoVotes,
+    CvatVotes,
+    DatumaroVotes,
+    LabelMeVotes,
+    LabelStudioVotes,
+    OpinionVotes,
+)
 from polypskd.config.frames import ATTRIBUTES, FrameFolder, Frames
 from polypskd.config.section import Count, Name, Section, Share
 
@@ -77,7 +85,18 @@ class SyntheticVotes(Section):
 
 
 Votes = Annotated[
-    LongVotes | WideVotes | CountVotes | KnownSubclass | ClassFolders | SyntheticVotes,
+    LongVotes
+    | WideVotes
+    | CountVotes
+    | KnownSubclass
+    | ClassFolders
+    | LabelStudioVotes
+    | CvatVotes
+    | CocoVotes
+    | DatumaroVotes
+    | LabelMeVotes
+    | OpinionVotes
+    | SyntheticVotes,
     Field(discriminator="kind"),
 ]
 
