@@ -21,6 +21,7 @@ Shape = Literal["octagon", "circle", "rectangle", "full"]
 WORK = 640  # the frame is halved until its longer side is shorter than this
 BLACK = 14  # a mask darker than this is black, whatever its noise
 NEAR = 0.06  # a line belongs to the picture if this share of the longest line is lit
+SKIRT = 24  # the luminance that the noise of JPEG does not exceed
 LEAST = 0.04  # share of the frame below which the lit piece is no picture
 UNCUT = (2.0, 2.0)
 
@@ -280,7 +281,7 @@ def _find_risen(small: Pixels, color: NDArray[np.int64], factor: int) -> NDArray
     away = _away_from(small, color)
     around = np.ones((16 // factor + 1,) * 2, np.uint8)  # a block on each side
     near = cv2.dilate(cv2.medianBlur(away, 5), around)
-    risen: NDArray[np.uint8] = (away >= near // 3).astype(np.uint8)
+    risen: NDArray[np.uint8] = (away >= cv2.min(near // 3, SKIRT)).astype(np.uint8)
     return risen
 
 
