@@ -22,13 +22,14 @@ class Column:
 
 
 class Columns:
-    """Columns of the metadata and of the votes table, by name; the metadata come first."""
+    """Columns of metadata, DICOM headers and the votes table; the first of a name counts."""
 
-    def __init__(self, metadata: Table | None, ballots: Ballots) -> None:
+    def __init__(
+        self, metadata: Table | None, ballots: Ballots, headers: Table | None = None
+    ) -> None:
         self.tables: list[tuple[Table, bool]] = []
         self.frames = ballots.frames
-        if metadata is not None:
-            self.tables.append((metadata, True))
+        self.tables += [(table, True) for table in (metadata, headers) if table is not None]
         if ballots.table is not None:
             self.tables.append((ballots.table, ballots.per_frame))
 

@@ -104,7 +104,7 @@ def votes_schema() -> dict[str, Any]:
 
 def _read_export(config: CohortConfig, form: AnyExport, listing: Listing | None) -> Ballots:
     frames = listing.frames if listing else None
-    export = read_export(form, frames, getattr(config.frames, "root", None))
+    export = read_export(form, frames)
     path = form.path if isinstance(form.path, Path) else next(iter(form.path.values()))
     ballots = _read_form(config, LongVotes(path=path, missing=()), listing, export.table)
     ballots.faults = export.faults + ballots.faults

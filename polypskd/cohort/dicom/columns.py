@@ -1,18 +1,13 @@
-"""Attributes of a DICOM header as columns of the cohort, without a patient's name in one."""
+"""Which attributes of a header may stand in a table, and which become keyed hashes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from polypskd.cohort.pseudonym import pseudonymize
-from polypskd.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 # Only what cannot tell who somebody is stays as it is: numbers, codes, and words about the device.
-PLAIN_VR = {"CS", "AS", "DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "UC", "UV", "SV"}
+PLAIN_VR = {"CS", "AS", "DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "UV", "SV"}
 PLAIN = {
     "Manufacturer",
     "ManufacturerModelName",
@@ -21,75 +16,40 @@ PLAIN = {
     "CodeMeaning",
     "CodingSchemeDesignator",
     "SOPClassUID",
-    "LossyImageCompressionMethod",
 }
-LONGEST = 256  # characters of a column's value
 
 
-def check_attributes(attributes: Mapping[str, str]) -> None:
-    """Refuse attributes that DICOM does not know.
+def hide_columns(
+    values: Mapping[str, str], attributes: Mapping[str, str], key: bytes
+) -> dict[str, str]:
+    """Hash every value that may tell who somebody is.
 
-    Args:
-        attributes: column → keyword, or keywords with dots into sequences.
-
-    Raises:
-        ConfigError: with every one of them.
-
-    >>> check_attributes({"site": "AnatomicRegionSequence.CodeMeaning"})
-    >>> check_attributes({"patient": "PatientId"})
-    Traceback (most recent call last):
-    polypskd.errors.ConfigError: cohort.frames.attributes.patient: unknown DICOM keyword 'PatientId'
-    """
-    from pydicom.datadict import tag_for_keyword
-
-    wrong = [
-        f"cohort.frames.attributes.{column}: unknown DICOM keyword {keyword!r}"
-        for column, path in attributes.items()
-        for keyword in path.split(".")
-        if tag_for_keyword(keyword) is None
-    ]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-
-
-def read_columns(header: Dataset, attributes: Mapping[str, str], key: bytes) -> dict[str, str]:
-    """Read the columns of one file.
-
-    Numbers, codes and words about the device stay as they are; every other value (names, ids,
-    dates, UIDs, free text) becomes a keyed hash, by which it can be compared and not read.
+    Numbers, codes and words about the device stay as they are; names, ids, dates, UIDs and free
+    text become keyed hashes, by which they can be compared and not read.
 
     Args:
-        header: of the file.
-        attributes: column → keyword, or keywords with dots into the first items of sequences.
+        values: column → value of one file; empty where its header has none.
+        attributes: column → keywords, joined by dots for items, by | for alternatives.
         key: of the hashes.
 
-    Returns:
-        Column → value; empty where the header has none.
+    >>> key = b"0123456789abcdef"
+    >>> attributes = {"patient": "PatientID", "device": "ManufacturerModelName"}
+    >>> hide_columns({"patient": "4711", "device": "CV-190"}, attributes, key)
+    {'patient': 'a99df1dbdac04be8', 'device': 'CV-190'}
     """
-    return {column: _read_column(header, path, key) for column, path in attributes.items()}
+    return {
+        column: values[column] if is_plain(where) else pseudonymize(key, where, values[column])
+        for column, where in attributes.items()
+    }
 
 
-def _read_column(header: Any, path: str, key: bytes) -> str:
-    *parents, last = path.split(".")
-    for keyword in parents:
-        items = header.get(keyword)
-        if not isinstance(items, list) and not hasattr(items, "__len__"):
-            return ""
-        if not len(items) or not hasattr(items[0], "get"):
-            return ""
-        header = items[0]
-    value = header.get(last)
-    if value is None:
-        return ""
-    many = isinstance(value, list) or type(value).__name__ == "MultiValue"
-    text = "\\".join(map(str, value)) if many else str(value)
-    text = "".join(letter if letter.isprintable() else " " for letter in text).strip()
-    if last in PLAIN or _vr_of(last) in PLAIN_VR:
-        return text[:LONGEST]
-    return pseudonymize(key, last, text)
+def is_plain(where: str) -> bool:
+    """Tell whether values of an attribute cannot tell who somebody is.
 
-
-def _vr_of(keyword: str) -> str:
+    >>> is_plain("ImageLaterality|Laterality"), is_plain("PatientBirthDate")
+    (True, False)
+    """
     from pydicom.datadict import dictionary_VR
 
-    return str(dictionary_VR(keyword))
+    last = [path.rpartition(".")[2] for path in where.split("|")]
+    return all(keyword in PLAIN or dictionary_VR(keyword) in PLAIN_VR for keyword in last)
