@@ -13,6 +13,7 @@ import typer
 
 from polypskd.commands.cohort import check, init
 from polypskd.commands.comparison import compare
+from polypskd.commands.deidentify import deidentify
 from polypskd.commands.options import say
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
@@ -39,6 +40,7 @@ for _name, _text in STEPS.items():
 app.command()(run)
 app.command()(report)
 app.command()(samplesize)
+app.command()(deidentify)
 
 
 @app.command()
