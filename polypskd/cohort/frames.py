@@ -174,7 +174,8 @@ def check_frames(
         paths: paths below `root`.
         min_side: shortest side allowed, in pixels.
         max_megapixels: largest area allowed; larger images are not decoded.
-        look: called with the name and the (H, W, 3) pixels of each sound frame, from two threads.
+        look: called with the name and the (H, W, 3) pixels of each sound frame, from two threads;
+            what it raises as DamageError is a fault of the frame.
 
     Returns:
         The faults, in the order of `paths`.
@@ -188,7 +189,10 @@ def check_frames(
             return Fault(name, damage.what, damage.value, damage.todo, frame=name)
         fault, pixels = _try_frame(root / name, name, min_side, max_megapixels)
         if fault is None and pixels is not None:
-            look(name, pixels)
+            try:
+                look(name, pixels)
+            except DamageError as damage:
+                return Fault(name, damage.what, damage.value, damage.todo, frame=name)
         return fault
 
     def check_alone(name: str) -> Fault | None:

@@ -13,10 +13,10 @@ from polypskd.cohort.address import DICOM, VIDEO, holds_many, join_address, spli
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import check_within, list_files, list_frames
 from polypskd.cohort.opened import count_frames
-from polypskd.cohort.pseudonym import read_key
+from polypskd.cohort.pseudonyms import read_key
 from polypskd.cohort.tables import FRAME, ROW, Table
 from polypskd.config import DicomFolder, FrameChoice, FrameFolder, ImageFolder, VideoFolder
-from polypskd.errors import CohortError, Fault
+from polypskd.errors import CohortError, ConfigError, Fault
 
 Opened = TypeVar("Opened")
 INSTANCE = "\0instance"  # no column of a config can have this name
@@ -100,6 +100,21 @@ def tabulate_headers(listing: Listing | None, frames: Sequence[str]) -> Table | 
     return Table("DICOM header of", cells, pl.Series(frames, dtype=pl.String))
 
 
+def find_key(section: DicomFolder) -> bytes:
+    """Read the key of the hashes that stand for patients and UIDs.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    if section.key_file is None and section.key_env is None:
+        raise ConfigError(
+            "cohort.frames: patients and UIDs of DICOM files become keyed hashes, and no key is "
+            "given; make one outside the run folder, `openssl rand -hex 32 > key && chmod 600 "
+            "key`, and name it in key_file (or key_env)"
+        )
+    return read_key(section.key_file or f"env:{section.key_env}")
+
+
 def _is_video(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in VIDEO
 
@@ -139,7 +154,7 @@ def _list_dicom(section: DicomFolder) -> Listing:
 
     check_map(section.attributes)
     secret = not all(map(is_plain, section.attributes.values()))
-    key = read_key(section.key_file, section.key_env) if secret else b""
+    key = find_key(section) if secret else b""
     wanted = {INSTANCE: "SOPInstanceUID", **section.attributes}
     files, other = list_files(section.root, _may_be_dicom)
     frames, taken, faults = [], [], []

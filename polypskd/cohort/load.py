@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from polypskd.cohort.address import split_address
 from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
-from polypskd.cohort.frames import check_frames
 from polypskd.cohort.listing import Listing, list_cohort, tabulate_headers
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.naming import name_frames
+from polypskd.cohort.survey import Survey, survey_frames
 from polypskd.cohort.table import Cohort, Exclusion, Ints, Words
 from polypskd.cohort.tables import (
     FRAME,
@@ -38,6 +38,8 @@ from polypskd.config import (
     PatientPattern,
 )
 from polypskd.errors import CohortError, ConfigError, Fault
+
+QUALITY = "quality beyond a limit of cohort.quality"
 
 
 def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
@@ -66,19 +68,17 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     split = _read_split(config, kept, columns, faults)
     if split is not None and patients is not None:
         faults += _find_leaks(patients, split)
+    survey = Survey()
     if root is not None and check_pixels:
-        faults += check_frames(
-            root,
-            kept.to_list(),
-            min_side=config.min_side,
-            max_megapixels=config.max_megapixels,
-        )
+        survey = survey_frames(root, kept.to_list(), config)
+        faults += survey.faults
     dropped = {fault.frame: fault for fault in reversed(faults) if fault.frame}
+    leave = set(dropped) | set(survey.excluded)
     if faults and not (config.drop_faulty and all(fault.frame for fault in faults)):
         raise CohortError(faults)
     sound = np.ones(len(kept), dtype=np.bool_)
-    if dropped:
-        sound = ~kept.is_in(list(dropped)).to_numpy()
+    if leave:
+        sound = ~kept.is_in(list(leave)).to_numpy()
         stays[np.flatnonzero(stays)[~sound]] = False
         kept = _choose(kept, sound)
     frame, annotator, fine = _index_votes(ballots.votes, stays)
@@ -86,7 +86,9 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     _check_classes(config, fine)
     reasons = dict.fromkeys(_list_unseen(listing, ballots), "no votes")
     reasons |= ballots.ignored
+    reasons |= dict.fromkeys(survey.excluded, QUALITY)
     reasons |= {frame: fault.what.rstrip(":") for frame, fault in dropped.items()}
+    details = survey.excluded | {frame: _detail(fault) for frame, fault in dropped.items()}
     return Cohort(
         frame_ids=_words(kept),
         paths=_words(kept) if root is not None else np.zeros(len(kept), dtype="<U1"),
@@ -100,10 +102,9 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         vote_annotator=annotator,
         vote_fine=fine,
         split=None if split is None else _words(_choose(split.cells["split"], sound)),
-        columns=columns.carry(kept, _named_columns(config)),
+        columns=columns.carry(kept, _named_columns(config)) | _tabulate(survey, kept),
         exclusions=tuple(
-            Exclusion(frame, reasons[frame], _detail(dropped[frame]) if frame in dropped else "")
-            for frame in sorted(reasons)
+            Exclusion(frame, reasons[frame], details.get(frame, "")) for frame in sorted(reasons)
         ),
     )
 
@@ -117,6 +118,14 @@ def _list_unseen(listing: Listing | None, ballots: Ballots) -> pl.Series:
         seen = pl.Series([split_address(name)[0] for name in seen], dtype=pl.String)
     frames = pl.Series(listing.frames, dtype=pl.String)
     return frames.filter(~frames.is_in(seen.implode()))
+
+
+def _tabulate(survey: Survey, frames: pl.Series) -> dict[str, Words]:
+    """Give the measures of these frames as columns."""
+    if not survey.measures:
+        return {}
+    rows = [survey.measures[frame] for frame in frames]
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def _detail(fault: Fault) -> str:

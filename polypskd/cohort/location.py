@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import file_hash, write_text
-from polypskd.cohort.listing import list_sources
-from polypskd.cohort.pseudonym import pseudonymize, read_key
+from polypskd.cohort.listing import find_key, list_sources
+from polypskd.cohort.pseudonyms import pseudonymize
 from polypskd.cohort.table import Exclusion
 from polypskd.config import (
     CohortConfig,
@@ -76,8 +76,7 @@ def list_inputs(config: CohortConfig) -> list[Any]:
         else:
             parts.append([(name, *_hash_ends(root / name)) for name in names])
     if isinstance(config.frames, DicomFolder) and (config.frames.key_file or config.frames.key_env):
-        key = read_key(config.frames.key_file, config.frames.key_env)
-        parts.append(pseudonymize(key, "key", "key"))
+        parts.append(pseudonymize("key", find_key(config.frames)))
     return parts
 
 

@@ -16,6 +16,7 @@ from polypskd.config.exports import (
     OpinionVotes,
 )
 from polypskd.config.frames import ATTRIBUTES, FrameFolder, Frames
+from polypskd.config.preparation import Crop, NoCrop, Quality
 from polypskd.config.section import Count, Name, Section, Share
 
 
@@ -172,6 +173,8 @@ class CohortConfig(Section):
     metadata: Metadata | None = None
     patients: Patients = NoPatients()
     split: Split = RandomSplit()
+    crop: Crop = NoCrop()
+    quality: Quality | None = None  # measured, as columns; its rules leave frames out
     max_megapixels: Annotated[float, Field(gt=0)] = 64.0
     min_side: Count = 16
     drop_faulty: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polypskd.cohort.pseudonym import pseudonymize
+from polypskd.cohort.pseudonyms import pseudonymize
 
 # Only what cannot tell who somebody is stays as it is: numbers, codes, and words about the device.
 PLAIN_VR = {"CS", "AS", "DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "UV", "SV"}
@@ -38,7 +38,7 @@ def hide_columns(
     {'patient': 'a99df1dbdac04be8', 'device': 'CV-190'}
     """
     return {
-        column: values[column] if is_plain(where) else pseudonymize(key, where, values[column])
+        column: values[column] if is_plain(where) else pseudonymize(values[column], key)
         for column, where in attributes.items()
     }
 
