@@ -150,7 +150,10 @@ def _starts_frame(file: BinaryIO, item: Item) -> bool:
 
 
 def _read_extended(header: Header, count: int) -> list[int]:
-    table = header.dataset.get("ExtendedOffsetTable")
+    try:
+        table = header.dataset.get("ExtendedOffsetTable")
+    except Exception:  # bytes that are no value: as if it were not there
+        return []
     if not isinstance(table, bytes) or len(table) != 8 * count:
         return []
     return list(struct.unpack(f"<{count}Q", table))

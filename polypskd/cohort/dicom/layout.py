@@ -56,8 +56,7 @@ def read_layout(dataset: Dataset) -> Layout:
         DamageError: an attribute is missing, no number, or beyond what is read.
     """
     samples = read_whole(dataset, "SamplesPerPixel", 1)
-    stated = dataset.get("PhotometricInterpretation")
-    photometric = str(stated).strip().upper() if stated else ""
+    photometric = read_text(dataset, "PhotometricInterpretation").upper()
     known = GRAY if samples == 1 else COLOR
     if samples not in (1, 3):
         raise DamageError("samples per pixel", str(samples), "1 (gray, palette) or 3 (color)")
@@ -89,6 +88,22 @@ def read_layout(dataset: Dataset) -> Layout:
 
 
 OTHERS = ("YBR_PARTIAL_420", "YBR_PARTIAL_422", "HSV", "ARGB", "CMYK", "XYB")
+
+
+def read_text(dataset: Dataset, keyword: str) -> str:
+    """Read a text of a header; "" where it is missing or empty.
+
+    Args:
+        dataset: the header.
+        keyword: the attribute.
+
+    Raises:
+        DamageError: its bytes are no value.
+    """
+    try:
+        return str(dataset.get(keyword) or "").strip(" \0")
+    except Exception:  # pydicom converts here, and raises what it meets
+        raise DamageError(f"{keyword} cannot be read", todo=LIES) from None
 
 
 def read_whole(dataset: Dataset, keyword: str, absent: int | None = None) -> int:

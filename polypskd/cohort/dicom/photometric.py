@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.damage import DamageError
-from polypskd.cohort.dicom.layout import LIES, Layout
+from polypskd.cohort.dicom.layout import LIES, Layout, read_text
 from polypskd.cohort.dicom.palette import apply_palette
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def build_gray_table(layout: Layout, dataset: Dataset) -> Pixels:
             _read_real(dataset, "WindowCenter", 0.0),
             _read_real(dataset, "WindowWidth", 0.0),
         )
-        share = _window(
-            values, center, width, str(dataset.get("VOILUTFunction") or "LINEAR").strip()
-        )
+        share = _window(values, center, width, read_text(dataset, "VOILUTFunction") or "LINEAR")
     else:
         low, high = values.min(), values.max()
         share = (values - low) / (high - low) if high > low else np.zeros_like(values)
