@@ -115,7 +115,6 @@ def box_of(picture):
 
 def check(drawn, field, least=0.97):
     assert overlap(field, drawn.picture) >= least
-    height, width = drawn.picture.shape
     left, top, right, bottom = box_of(drawn.picture)
     # No side cuts into the picture by more than the margin of 1 % of the picture.
     assert field.left - left <= 0.01 * (right - left) + 1
@@ -146,17 +145,13 @@ def test_the_picture_beside_a_panel_is_found(shape, size, jpeg):
 @given(
     st.sampled_from(["octagon", "circle", "rectangle"]),
     st.sampled_from([(640, 512), (720, 480), (501, 397)]),
-    st.floats(0.0, 1.0),
-    st.floats(0.0, 1.0),
-    st.floats(0.45, 1.0),
-    st.floats(0.8, 1.3),
+    st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.45, 1.0), st.floats(0.8, 1.3)),
     st.integers(0, 10**6),
     st.sampled_from([(0, 0, 0), (7, 7, 9), (96, 96, 96)]),
     st.sampled_from([None, 90]),
 )
-def test_the_picture_is_found_wherever_it_lies(
-    shape, size, across, down, tall, aspect, seed, level, jpeg
-):
+def test_the_picture_is_found_wherever_it_lies(shape, size, place, seed, level, jpeg):
+    across, down, tall, aspect = place
     width, height = size
     h = round(tall * height)
     w = min(round(aspect * h), width - 1)

@@ -1,0 +1,77 @@
+"""What cuts the corners of the endoscope's picture: nothing, straight lines or an arc."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = Literal["octagon", "circle", "rectangle", "full"]
+
+UNCUT = (2.0, 2.0)
+
+
+def fit_corners(
+    picture: NDArray[np.uint8], box: tuple[int, int, int, int]
+) -> tuple[Shape, tuple[float, float]]:
+    """Fit what cuts the box's corners: a diamond, an ellipse, or nothing.
+
+    Args:
+        picture: (h, w) of 0 and 1.
+        box: left, top, right and bottom of the picture.
+
+    Returns:
+        The shape and the reach of a `Field`.
+
+    >>> fit_corners(np.ones((40, 50), np.uint8), (0, 0, 50, 40))
+    ('rectangle', (2.0, 2.0))
+    """
+    left, top, right, bottom = box
+    part = picture[top:bottom, left:right]
+    angles = np.deg2rad(np.linspace(5, 85, 61))
+    cos, sin = np.cos(angles), np.sin(angles)
+    whole = 1 / np.maximum(cos, sin)  # from the center to the box's edge
+    steps = np.linspace(0.6, 1, 81)
+    x = steps * (cos * whole)[:, np.newaxis]
+    y = steps * (sin * whole)[:, np.newaxis]
+    found = []
+    for across, down in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        columns = ((1 + across * x) / 2 * (part.shape[1] - 1)).round().astype(np.int64)
+        rows = ((1 + down * y) / 2 * (part.shape[0] - 1)).round().astype(np.int64)
+        lit = part[rows, columns] > 0
+        last = lit.shape[1] - 1 - lit[:, ::-1].argmax(axis=1)
+        found.append(np.where(lit.any(axis=1), steps[last], steps[0]))
+    # The farthest of the four corners: others may be dark or covered, and none may lose mucosa.
+    radius = np.array(found).max(axis=0) * whole
+    if (radius / whole).min() > 0.93:
+        return "rectangle", UNCUT
+    octagon = _fit(np.stack([cos, sin], axis=1), radius, whole, 1)
+    circle = _fit(np.stack([cos, sin], axis=1) ** 2, radius, whole, 2)
+    if octagon[0] <= circle[0]:
+        return "octagon", octagon[1]
+    return "circle", ((1.0, 1.0) if max(circle[1]) < 1.03 else circle[1])
+
+
+def _fit(
+    terms: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    power: int,
+) -> tuple[float, tuple[float, float]]:
+    """Solve terms · (1/a, 1/b)^power = 1/radius^power where the box is cut; miss and (a, b)."""
+    cut = radius < 0.985 * whole
+    kept = cut
+    axes, miss = np.array(UNCUT), np.abs(radius - whole)
+    for _ in range(3):
+        if kept.sum() < 2:
+            break
+        scaled = terms[kept] * (radius[kept] ** power)[:, np.newaxis]
+        solved, *_ = np.linalg.lstsq(scaled, np.ones(int(kept.sum())), rcond=None)
+        axes = np.clip(np.maximum(solved, 1e-6) ** (-1 / power), 1.0, 2.0)
+        fitted = (terms @ axes ** -float(power)) ** (-1 / power)
+        miss = np.abs(np.minimum(fitted, whole) - radius)
+        # A dark or covered corner leaves the line; the fit is repeated without it.
+        kept = cut & (fitted < whole) & (miss <= max(0.01, float(np.median(miss[cut]))))
+    miss = np.sort(miss[cut])[: max(1, round(0.85 * cut.sum()))]
+    return float(miss.mean()), (float(axes[0]), float(axes[1]))
