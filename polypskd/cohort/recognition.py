@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from polypskd.cohort.exports.recognition import is_export, recognize_export
 from polypskd.cohort.frames import READERS, list_frames
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.remarks import find_pattern, remark_votes
@@ -72,7 +73,7 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
 
     Args:
         frames: folder of the frames, if there is one.
-        votes: table of votes; without one, the folders' names are the votes.
+        votes: table or export of votes; without one, the folders' names are the votes.
 
     Raises:
         CohortError: the table cannot be read.
@@ -92,6 +93,8 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         folders = Counter(PurePosixPath(name).parent.name for name in listed)
         notes = [note, *remark_votes(folders)]
         return Recognized(section, notes, find_pattern(listed, classes))
+    if is_export(votes):
+        return _recognize_export(root, listed, votes)
     table = read_table(votes)
     guess = _Guess(table, _find_frame(table, listed))
     recognized = any(
@@ -113,6 +116,16 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         guess.notes.append(_count_found(table, guess.frame, listed))
     guess.notes += remark_votes(_count_values(guess, kind))
     return Recognized(section, guess.notes, find_pattern(listed or names, guess.classes))
+
+
+def _recognize_export(root: Section, listed: list[str], votes: Path) -> Recognized:
+    guess = recognize_export(votes, listed or None)
+    classes = sorted(guess.counts)
+    if len(classes) < 2:
+        raise ConfigError(f"{votes}: only one class, {classes}; annotations/README.md shows how")
+    section: Section = {"frames": root, "votes": guess.votes, "classes": classes}
+    notes = [*guess.notes, *remark_votes(guess.counts)]
+    return Recognized(section, notes, find_pattern(listed or guess.frames, classes))
 
 
 def _list_frames(folder: Path) -> list[str]:

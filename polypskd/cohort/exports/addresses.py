@@ -86,13 +86,15 @@ def resolve_names(
     """
     known = set(frames or ())
     names = {frame.rpartition("/")[2] for frame in known}
+    names |= {re.sub(r"(?s)(.)\.[^.]+$", r"\1", name) for name in names}
     resolved = {}
     for address in given:
         path = clean_address(address)
         bare = path if upload_prefix else drop_prefix(path)
         tail = _find_tail(path, known) or _find_tail(bare, known)
         if tail is None:
-            tail = path if path.rpartition("/")[2] in names else bare
+            ends = (path.rpartition("/")[2], bare.rpartition("/")[2])
+            tail = next((end for end in ends if NUMBER.sub("", end) in names), bare)
             # A server's folders say nothing where there are no files to compare with.
             if frames is None and (found := UPLOAD.match(path)) is not None:
                 tail = found[2] if not upload_prefix else path.rpartition("/")[2]
@@ -101,12 +103,15 @@ def resolve_names(
 
 
 def _find_tail(path: str, known: set[str]) -> str | None:
-    if path in known:
-        return path
+    number = NUMBER.search(path)
     parts = path.split("/")
     # The name alone is looked up among all names, so that one in two folders is not guessed.
-    ends = ("/".join(parts[start:]) for start in range(1, len(parts) - 1))
-    return next((end for end in ends if end in known), None)
+    ends = ["/".join(parts[start:]) for start in range(max(len(parts) - 1, 1))]
+    for end in ends:
+        # Where frames are listed by file, the frame's number stands behind.
+        if end in known or (number and end.removesuffix(number[0]) in known):
+            return end
+    return None
 
 
 def _decode(text: str) -> str:

@@ -18,6 +18,7 @@ from polypskd.cohort.exports.cvat import read_cvat
 from polypskd.cohort.exports.datumaro import read_datumaro
 from polypskd.cohort.exports.label_studio import read_label_studio
 from polypskd.cohort.exports.labelme import read_labelme
+from polypskd.cohort.exports.opinions import read_opinions
 from polypskd.cohort.exports.sheet import Entry, Person, Sheet
 from polypskd.cohort.tables import ROW, Table
 from polypskd.config import (
@@ -67,13 +68,12 @@ class Source:
     folder: str = ""
 
 
-def read_export(form: AnyExport, frames: list[str] | None, root: Path | None = None) -> Export:
+def read_export(form: AnyExport, frames: list[str] | None) -> Export:
     """Read the votes of label tools.
 
     Args:
         form: the section ``cohort.votes``.
         frames: ids of the frames that exist; None where there are votes only.
-        root: the frames' folder, in which DICOM frames are found by their UIDs.
 
     Raises:
         CohortError: a file cannot be read as such an export, or none of them holds a vote.
@@ -166,7 +166,7 @@ def _read_source(source: Source, form: AnyExport, sheet: Sheet) -> None:
         case LabelMeVotes():
             read_labelme(source.path, form, sheet, source.folder)
         case OpinionVotes():
-            raise NotImplementedError
+            read_opinions(source.path, form, sheet)
         case _:
             assert_never(form)
 
