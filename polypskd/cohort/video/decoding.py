@@ -14,6 +14,7 @@ KEYS = "encode the video anew with a key frame every few seconds (ffmpeg -g 250)
 CHANGED = "the file changed while it was read"
 NEAR = 16  # packets decoded on the way to an entry rather than sought over
 LOST = 600  # packets looked at, after a seek, for one that is known
+TRIES = 3  # damage may be met on the way to the entry, then behind the frame
 REACH = 2e10  # pixels decoded for one frame: minutes without a key frame, and no more
 
 
@@ -35,6 +36,7 @@ class Decoder:
         self._given = -1  # highest rank that came out since
         self._out: deque[tuple[int, Any]] = deque()
         self._last: tuple[int, Any] | None = None
+        self._spoilt = False
         self.seeks = self.rewinds = 0
 
     @property
@@ -59,30 +61,36 @@ class Decoder:
         """
         if self._last is None or self._last[0] != ordinal:
             self._last = None
-            self._check_torn(ordinal)
             entry = self.index.find_entry(ordinal)
-            if not self._goes_on(entry, ordinal):
-                with self._opened.source.bounded(OPENING):
-                    self._seek(entry)
-            frame = self._decode_up_to(ordinal)
-            self._check_torn(ordinal)
+            frame = None
+            for _ in range(TRIES):
+                self._check_torn(entry, ordinal)
+                if not self._goes_on(entry, ordinal):
+                    with self._opened.source.bounded(OPENING):
+                        self._seek(entry)
+                frame = self._decode_up_to(ordinal)
+                if frame is not None:
+                    break
+            self._check_torn(entry, ordinal)
+            if frame is None:
+                raise DamageError("the frame cannot be decoded", todo=COPY)
             self._last = (ordinal, frame)
         return self._last[1]
 
     def _decode_up_to(self, ordinal: int) -> Any:
+        """Decode on until a frame comes out; None if it does not, or damage came before it."""
         rank, area = self.index.rank, self.size[0] * self.size[1]
         sent = 0
         while sent * area <= REACH:
             while self._out:
                 found, frame = self._out[0]
                 if rank[found] > rank[ordinal]:
-                    raise DamageError("the frame cannot be decoded", todo=COPY)
+                    return None
                 self._out.popleft()
                 if found == ordinal:
                     return frame
             if self._next < 0:
-                self._check_torn(ordinal)
-                raise DamageError("the frame cannot be decoded", todo=COPY)
+                return None
             self._step()
             sent += 1
         self._next = -1
@@ -98,30 +106,30 @@ class Decoder:
         return soon and bool(self.index.rank[ordinal] > self._given)
 
     def _step(self) -> None:
-        """Decode the next packet; at the end, or at damage, take out what the decoder holds."""
+        """Decode the next packet; at the end, and before damage, take out what the decoder holds.
+
+        A damaged packet spoils the frames still held by the decoder, and the decoder itself: it is
+        replaced, and stopped before that packet the next time.
+        """
         import av
 
         context, at = self._opened.stream.codec_context, self._next
         packet = self._fetch()
+        # Shown before the entry and stored after it: what it is built on was passed over.
+        leading = packet is not None and self.index.find_entry(at).ordinal < self._begun
+        if at in self._torn and not leading:
+            self._spoilt, packet = True, None
         try:
             self._take(decode_packet(context, packet, at))
         except av.error.FFmpegError:
-            # Shown before the entry and stored after it: its predecessors were passed over.
-            if self.index.find_entry(at).ordinal < self._begun:
+            self._spoilt = True
+            if leading:
                 self._next = at + 1
                 return
             self._torn.add(at)
-            self._drain(context)
+            self._out.clear()
             packet = None
         self._next = at + 1 if packet is not None else -1
-
-    def _drain(self, context: Any) -> None:
-        import av
-
-        try:
-            self._take(decode_packet(context, None, -1))
-        except av.error.FFmpegError:
-            return
 
     def _take(self, frames: list[tuple[int, Any]]) -> None:
         rank = self.index.rank
@@ -161,6 +169,8 @@ class Decoder:
         """Stand before an entry, with an empty decoder."""
         self._out.clear()
         self.seeks += 1
+        if self._spoilt:
+            self._reopen()
         self._given, self._begun, self._next = -1, entry.ordinal, entry.ordinal
         if self.index.offsets is not None:
             self._opened.stream.codec_context.flush_buffers()
@@ -200,18 +210,22 @@ class Decoder:
     def _rewind(self, entry: Entry) -> None:
         """Read on from the very beginning: the way that always leads there."""
         self.rewinds += 1
-        again = self._opened.reopen()
-        self._opened.close()
-        self._opened = again
-        self._packets = list_packets(again)
-        with again.source.bounded(OPENING + again.source.length / PACE):
+        self._reopen()
+        self._packets = list_packets(self._opened)
+        source = self._opened.source
+        with source.bounded(OPENING + source.length / PACE):
             for _ in range(entry.ordinal):
                 next(self._packets, None)
 
-    def _check_torn(self, ordinal: int) -> None:
+    def _reopen(self) -> None:
+        """Begin with a new decoder: one that met damage gives wrong frames even when emptied."""
+        again = self._opened.reopen()
+        self._opened.close()
+        self._opened, self._packets, self._spoilt = again, None, False
+
+    def _check_torn(self, entry: Entry, ordinal: int) -> None:
         """Refuse a frame that is built on damage, wherever reading began."""
-        begin = self.index.find_entry(ordinal).ordinal
-        if any(begin <= at <= ordinal for at in self._torn):
+        if any(entry.ordinal <= at <= ordinal for at in self._torn):
             raise DamageError("damaged: the frame, or one that it is built on", todo=COPY)
 
 
