@@ -9,6 +9,7 @@ from typing import Any
 
 Event = dict[str, Any]
 TITLES = {
+    "import": "Importing frames",
     "derive": "Labels from votes",
     "decode": "Decoding frames",
     "teacher": "Training the teacher",
