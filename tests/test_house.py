@@ -20,7 +20,7 @@ ROOMS = {
     "openjpeg": DICOM_ROOMS,
     "jpeg_ls": DICOM_ROOMS,
     "simplejpeg": DICOM_ROOMS,
-    "av": {"cohort/video"},
+    "av": {"cohort/video", "deployment/video_streams.py"},
     "sklearn": {"metrics/"},
     "typer": {"cli.py", "commands/"},
     "matplotlib": {"reporting/"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from polypskd.deployment.seals import seal
 
 
@@ -38,5 +40,7 @@ def is_registered(uid: str) -> bool:
     """Whether the standard itself lists a UID."""
     from pydicom.uid import UID
 
+    if len(uid) > 64 or re.fullmatch(r"1\.2\.840\.10008(\.\d+)+", uid) is None:
+        return False
     number = UID(uid)
     return number.name != number  # the dictionary's name, or the number where it has none
