@@ -16,6 +16,7 @@ from polypskd.cohort.exports.source import SAVE, fail, read_pieces
 DEEPEST = 32
 LONGEST_TAG = 8 << 20  # bytes; a mask is written into one
 LONGEST_TEXT = 10_000
+MOST_TAGS = 4_000_000
 Opened = Callable[[tuple[str, ...], Mapping[str, str], int], None]
 Closed = Callable[[tuple[str, ...], str], None]
 
@@ -44,10 +45,14 @@ def read_tags(path: Path, name: str, opened: Opened, closed: Closed) -> None:
     stack: list[str] = []
     text: list[str] = []
     room = LONGEST_TEXT
+    tags = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal room
+        nonlocal room, tags
         stack.append(tag)
+        tags += 1
+        if tags > MOST_TAGS:
+            raise _RefusedError(f"more than {MOST_TAGS:,} tags", "export it in parts")
         if len(stack) > DEEPEST:
             raise _RefusedError(
                 "tags lie too deep in each other", "this is no export of a label tool"

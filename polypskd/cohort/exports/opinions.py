@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.exports.sheet import Person, Sheet
 from polypskd.config import OpinionVotes
+from polypskd.errors import CohortError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -65,11 +66,10 @@ def read_opinions(path: Path, form: OpinionVotes, sheet: Sheet) -> None:
         sheet.blame("", error.what, error.value, error.todo)
     except OSError as error:
         sheet.blame("", f"cannot be read ({error.strerror})")
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError):
-        # The parser reads elements when asked for; its words may quote a patient's.
+    except CohortError:
+        raise
+    except Exception:  # the parser reads on demand and raises what it meets; its words quote values
         sheet.blame("", "damaged: its content cannot be read", todo="copy the file anew")
-    except RecursionError:
-        sheet.blame("", "its content lies too deep", todo="copy the file anew")
 
 
 def _walk(top: Dataset) -> Iterator[_Item]:

@@ -13,8 +13,9 @@ from typing import Any
 from polypskd.cohort.exports.source import SAVE, fail, read_pieces
 
 LARGEST_ENTRY = 24 << 20  # characters; its lists may take forty times that in memory
-MOST_ENTRIES = 5_000_000
+MOST_ENTRIES = 2_000_000
 SPACE = re.compile(r"[ \t\r\n]*")
+IN_NUMBER = re.compile(r"[0-9.eE+-]*")
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class _Text:
                 what = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
                 raise self.fail(f"not JSON: {what.lower()}", todo="export it anew") from None
             # A number at the end may go on in the next piece.
-            if end == len(self._buffer) and self._fetch(wanted):
+            if IN_NUMBER.fullmatch(self._buffer, end) and self._fetch(wanted):
                 continue
             if end - self._at > LARGEST_ENTRY:
                 what = f"an entry has more than {LARGEST_ENTRY >> 20} MiB"
