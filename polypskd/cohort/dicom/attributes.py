@@ -90,7 +90,7 @@ def check_map(columns: Mapping[str, str]) -> None:
 
     for column, path in columns.items():
         for keyword in path.replace("|", ".").split("."):
-            if tag_for_keyword(keyword) is None:
+            if not keyword or tag_for_keyword(keyword) is None:
                 raise ConfigError(
                     f"attribute of column {column!r}: unknown DICOM keyword {keyword!r}; "
                     "use keywords as in PatientID, joined by dots for items, by | for alternatives"
@@ -161,7 +161,8 @@ def clean_value(value: object) -> str:
     if isinstance(value, str):
         text = value
     elif hasattr(value, "__iter__"):
-        text = "/".join(str(one) for one in list(value)[:20])
+        # Items of a sequence are no values; a path names one of theirs.
+        text = "/".join(str(one) for one in list(value)[:20] if not hasattr(one, "get"))
     else:
         text = str(value)
     text = text[: 4 * LONGEST]

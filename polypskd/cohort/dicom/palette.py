@@ -6,7 +6,6 @@ Reference:
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,31 +18,30 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 COLORS = ("Red", "Green", "Blue")
-MOST_STEPS = 100_000
 
 
-def apply_palette(codes: NDArray[np.intp], layout: Layout, dataset: Dataset) -> NDArray[np.uint8]:
-    """Look every code up in the three tables.
+def build_palette(layout: Layout, dataset: Dataset) -> NDArray[np.uint8]:
+    """Build the color of every code.
 
     Args:
-        codes: (H, W), from 0 to 2^stored - 1.
         layout: what the header says.
         dataset: the header.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (2^stored, 3) uint8 RGB.
 
     Raises:
         DamageError: a table is missing, or does not fit its descriptor.
     """
-    order = "<" if dataset.original_encoding[1] in (True, None) else ">"
-    rgb = np.empty((*codes.shape, 3), np.uint8)
+    order = ">" if dataset.original_encoding[1] is False else "<"
+    codes = np.arange(2**layout.stored)
+    if layout.signed:
+        codes[codes.size // 2 :] -= codes.size
+    rgb = np.empty((codes.size, 3), np.uint8)
     for i, color in enumerate(COLORS):
         table, first = _read_table(dataset, color, order, layout.signed)
-        if layout.signed:
-            codes = np.where(codes >= 2 ** (layout.stored - 1), codes - 2**layout.stored, codes)
         # A code below the first entry takes the first, one above the last takes the last.
-        rgb[:, :, i] = table[np.clip(codes - first, 0, len(table) - 1)]
+        rgb[:, i] = table[np.clip(codes - first, 0, len(table) - 1)]
     return rgb
 
 
@@ -86,44 +84,37 @@ def _read_table(
 
 def _expand(data: bytes, order: str, bits: int, entries: int) -> NDArray[np.uint16]:
     """Expand discrete, linear and indirect segments, never beyond the entries stated."""
-    code = "B" if bits == 8 else "H"
-    words = struct.unpack(f"{order}{len(data) // struct.calcsize(code)}{code}", data)
+    width = bits // 8
+    words = np.frombuffer(data[: len(data) // width * width], f"{order}u{width}").tolist()
     values: list[int] = []
-    wrong = DamageError("the segments of a palette are wrong", todo=LIES)
-    starts: list[int] = []
-    queue: list[tuple[int, int]] = [(0, -1)]  # where to go on, and how many segments are left
-    steps = 0
-    while queue:
-        at, left = queue.pop()
-        while at + 1 < len(words) and left != 0 and len(values) < entries:
-            steps += 1
-            if steps > MOST_STEPS:
-                raise wrong
-            kind, count = words[at], words[at + 1]
-            if not queue and left < 0:
-                starts.append(at)
-            left -= 1
-            if kind == 0 and at + 2 + count <= len(words):
-                values.extend(words[at + 2 : at + 2 + count])
-                at += 2 + count
-            elif kind == 1 and at + 3 <= len(words) and values and count:
-                steps_to = np.linspace(values[-1], words[at + 2], count + 1)[1:]
-                values.extend(int(value) for value in np.rint(steps_to[:entries]))
-                at += 3
-            elif kind == 2 and left < 0:
-                size = 2 if bits == 16 else 4
-                if at + 2 + size > len(words):
-                    raise wrong
-                target = (
-                    words[at + 2] + (words[at + 3] << 16)
-                    if bits == 16
-                    else sum(word << (8 * i) for i, word in enumerate(words[at + 2 : at + 6]))
-                )
-                target //= struct.calcsize(code)
-                if target not in starts:
-                    raise wrong
-                queue.append((at + 2 + size, -1))
-                at, left = target, count
+    places: dict[int, int] = {}  # where each segment starts in the file, to its number
+    segments: list[tuple[int, list[int]]] = []
+    at = 0
+    while at + 2 < len(words) and len(values) < entries:
+        kind, count = words[at], words[at + 1]
+        places[at * width] = len(segments)
+        size = {0: count, 1: 1, 2: 4 // width}.get(kind, len(words))
+        body = words[at + 2 : at + 2 + size]
+        if len(body) < size or not count:
+            raise DamageError("the segments of a palette are wrong", todo=LIES)
+        at += 2 + size
+        if kind == 2:  # so many segments again, from an offset in bytes, lowest part first
+            offset = sum(part << (8 * width * i) for i, part in enumerate(body))
+            first = places.get(offset, len(segments))
+            again = segments[first : first + count]
+            if len(again) < count or any(steps < 0 for steps, _ in again):
+                raise DamageError("the segments of a palette are wrong", todo=LIES)
+        else:
+            again = [(count if kind == 1 else 0, body)]
+        segments.append((-1, []) if kind == 2 else again[0])
+        for steps, part in again:
+            if steps and not values:
+                raise DamageError("the segments of a palette are wrong", todo=LIES)
+            if steps:
+                line = np.linspace(values[-1], part[0], steps + 1)[1:]
+                values.extend(np.rint(line).astype(int).tolist())
             else:
-                raise wrong
+                values.extend(part)
+            if len(values) >= entries:
+                break
     return np.array(values[:entries], np.uint16)

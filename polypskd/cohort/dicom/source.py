@@ -51,7 +51,7 @@ class DicomFrames:
 
     @property
     def header(self) -> Dataset:
-        """Every element before the pixels; elements over 8 MiB are left out."""
+        """Every element before the pixels; elements over 1 MiB are left out."""
         return self._header.dataset
 
     def read(self, number: int = 1) -> NDArray[np.uint8]:

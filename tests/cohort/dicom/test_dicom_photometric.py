@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.pixels import apply_color_lut, apply_voi_lut, apply_rescale, convert_color_space
+from pydicom.pixels import apply_color_lut, apply_rescale, apply_voi_lut, convert_color_space
 from pydicom.pixels import pixel_array as read_by_pydicom
 
 from polypskd.cohort.damage import DamageError
@@ -69,6 +69,7 @@ def make_rle(pixels: np.ndarray) -> list[bytes]:
             bits_stored=8,
             pixel_representation=0,
             photometric_interpretation="RGB",
+            planar_configuration=0,
             number_of_frames=1,
         )
     ]
@@ -124,7 +125,7 @@ def test_segmented_palettes_are_expanded_as_pydicom_does(make, bits):
     words += [0, 1, 5]
     palette = {"PhotometricInterpretation": "PALETTE COLOR"}
     for color in ("Red", "Green", "Blue"):
-        keyword = f"PaletteColorLookupTable"
+        keyword = "PaletteColorLookupTable"
         palette[f"{color}{keyword}Descriptor"] = [209, 0, bits]
         data = np.array(words, kind).tobytes()
         palette[f"Segmented{color}{keyword}Data"] = data + bytes(len(data) % 2)
