@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,11 +17,13 @@ from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
 from polypskd.cohort.importing import FRAMES, Imported
 from polypskd.cohort.listing import Listing, tabulate_headers
-from polypskd.cohort.recognition import recognize_votes
+from polypskd.cohort.recognition import Recognized, recognize_votes
+from polypskd.cohort.remarks import find_pattern
 from polypskd.cohort.votes import read_votes
 from polypskd.config import CohortConfig, PatientColumn
 from polypskd.errors import ConfigError, Fault
 
+COUNTS = "votes_"  # before the class, in columns of counts
 FIRST = ("frame", "file", "patient", "width", "height")
 
 
@@ -32,12 +35,23 @@ class Given:
         config: the section ``cohort`` as it was recognized.
         ballots: the votes, on frames of the source.
         notes: how the table was understood.
-        split: column that tells the split; empty for none.
     """
 
     config: CohortConfig
     ballots: Ballots
     notes: tuple[str, ...]
+
+    def look_at(self, out: Path) -> Recognized:
+        """Describe the tables written below a folder, as `recognize_votes` does a given one."""
+        long = bool(self.ballots.annotators)
+        form = {"kind": "long"} if long else {"kind": "counts", "prefix": COUNTS}
+        section: dict[str, Any] = {
+            "frames": {"kind": "image_folder", "root": (out / FRAMES).as_posix()},
+            "votes": form | {"path": (out / "votes.csv").as_posix()},
+            "classes": list(self.config.classes),
+        }
+        pattern = find_pattern(self.ballots.frames.to_list(), list(self.config.classes))
+        return Recognized(section, list(self.notes), pattern)
 
 
 def read_given(votes: Path, files: Listing) -> Given:
@@ -111,7 +125,7 @@ def write_votes_table(imported: Imported, given: Given) -> str:
     lines = [
         (name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True) if name
     ]
-    return _write(("frame", *(f"votes_{name}" for name in fine)), sorted(lines))
+    return _write(("frame", *(f"{COUNTS}{name}" for name in fine)), sorted(lines))
 
 
 def write_faults_table(faults: Iterable[Fault]) -> str:

@@ -103,12 +103,11 @@ def _write_first(
     from polypskd.labels.suggestion import write_labels
 
     try:
-        look = recognize_votes(out / "frames", out / "votes.csv" if given else None)
+        look = given.look_at(out) if given else recognize_votes(out / "frames", None)
     except (ConfigError, CohortError) as error:
         return None, "; ".join(error.lines)
     look.cohort["metadata"] = {"path": (out / "frames.csv").as_posix()}
     look.cohort.update(choose_columns(table))
-    look.notes.extend(given.notes if given else ())
     page = write_config(look, folder=out, name="my-cohort")
     journal.write_table("config.yaml", page + write_labels(page, out))
     return out / "config.yaml", ""
