@@ -29,21 +29,17 @@ def fit_corners(
     """
     left, top, right, bottom = box
     part = picture[top:bottom, left:right]
+    # All four corners laid on one: others may be dark or covered, and none may lose mucosa.
+    folded = part | part[:, ::-1] | part[::-1] | part[::-1, ::-1]
     angles = np.deg2rad(np.linspace(5, 85, 61))
     cos, sin = np.cos(angles), np.sin(angles)
     whole = 1 / np.maximum(cos, sin)  # from the center to the box's edge
-    steps = np.linspace(0.6, 1, 81)
-    x = steps * (cos * whole)[:, np.newaxis]
-    y = steps * (sin * whole)[:, np.newaxis]
-    found = []
-    for across, down in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        columns = ((1 + across * x) / 2 * (part.shape[1] - 1)).round().astype(np.int64)
-        rows = ((1 + down * y) / 2 * (part.shape[0] - 1)).round().astype(np.int64)
-        lit = part[rows, columns] > 0
-        last = lit.shape[1] - 1 - lit[:, ::-1].argmax(axis=1)
-        found.append(np.where(lit.any(axis=1), steps[last], steps[0]))
-    # The farthest of the four corners: others may be dark or covered, and none may lose mucosa.
-    radius = np.array(found).max(axis=0) * whole
+    steps = np.linspace(1, 0.6, 81)
+    along = (1 + np.outer(np.stack([cos, sin]) * whole, steps)) / 2
+    columns = (along[: len(cos)] * (part.shape[1] - 1)).round().astype(np.int64)
+    rows = (along[len(cos) :] * (part.shape[0] - 1)).round().astype(np.int64)
+    lit = folded[rows, columns]
+    radius = np.where(lit.any(axis=1), steps[lit.argmax(axis=1)], steps[-1]) * whole
     if (radius / whole).min() > 0.93:
         return "rectangle", UNCUT
     octagon = _fit(np.stack([cos, sin], axis=1), radius, whole, 1)

@@ -105,7 +105,7 @@ def find_field(pixels: Pixels) -> Field:
     return Field(left, top, right - left, bottom - top, shape, share, reach)
 
 
-def crop_frame(pixels: Pixels, field: Field, margin: float = 0.0) -> Pixels:
+def crop_frame(pixels: Pixels, field: Field, margin: float = 0.0, *, blank: bool = False) -> Pixels:
     """Cut the field's box out of a frame.
 
     Args:
@@ -113,6 +113,7 @@ def crop_frame(pixels: Pixels, field: Field, margin: float = 0.0) -> Pixels:
         field: where the picture lies.
         margin: share of the box's width and height taken off at each side that is not the frame's
             own edge, 0 to 0.25: a mask's edge is soft.
+        blank: whether the corners outside an octagon or a circle become black.
 
     Returns:
         (h, w, 3) uint8 RGB, contiguous.
@@ -127,7 +128,11 @@ def crop_frame(pixels: Pixels, field: Field, margin: float = 0.0) -> Pixels:
     top = field.top + down if field.top > 0 else 0
     right = field.right - across if field.right < width else width
     bottom = field.bottom - down if field.bottom < height else height
-    return np.ascontiguousarray(pixels[top:bottom, left:right])
+    box = pixels[top:bottom, left:right]
+    box = box.copy() if blank else np.ascontiguousarray(box)
+    if blank:
+        blank_corners(box, field, left=left - field.left, top=top - field.top)
+    return box
 
 
 def mask_field(pixels: Pixels, field: Field) -> Pixels:
@@ -148,9 +153,23 @@ def mask_field(pixels: Pixels, field: Field) -> Pixels:
     masked = np.zeros_like(pixels)
     rows, columns = slice(field.top, field.bottom), slice(field.left, field.right)
     masked[rows, columns] = pixels[rows, columns]
-    if field.reach != UNCUT:
-        masked[rows, columns][~cover_box(field)] = 0
+    blank_corners(masked[rows, columns], field)
     return masked
+
+
+def blank_corners(box: Pixels, field: Field, *, left: int = 0, top: int = 0) -> None:
+    """Blank the corners of the field's box, in place.
+
+    Args:
+        box: (h, w, 3) uint8 RGB, cut out of the field's box.
+        field: where the picture lies.
+        left: columns of the field's box that were cut off at its left.
+        top: rows that were cut off at its top.
+    """
+    first, stop = _bound_rows(field)
+    for row in range(box.shape[0]):
+        box[row, : max(0, first[row + top] - left)] = 0
+        box[row, max(0, stop[row + top] - left) :] = 0
 
 
 def cover_box(field: Field) -> NDArray[np.bool_]:
@@ -162,12 +181,21 @@ def cover_box(field: Field) -> NDArray[np.bool_]:
     >>> cover_box(Field(0, 0, 4, 4, "octagon", 1.0, (1.4, 1.4))).sum(axis=1).tolist()
     [2, 4, 4, 2]
     """
-    x = np.abs((np.arange(field.width) + 0.5) / field.width * 2 - 1) / field.reach[0]
-    y = np.abs((np.arange(field.height) + 0.5) / field.height * 2 - 1) / field.reach[1]
-    if field.shape == "circle":
-        x, y = x**2, y**2
-    inside: NDArray[np.bool_] = x[np.newaxis] + y[:, np.newaxis] <= 1
+    first, stop = np.array(_bound_rows(field))[:, :, np.newaxis]
+    columns = np.arange(field.width)
+    inside: NDArray[np.bool_] = (columns >= first) & (columns < stop)
     return inside
+
+
+def _bound_rows(field: Field) -> tuple[list[int], list[int]]:
+    """Give each row's first column of the field, and the one after its last."""
+    if field.reach == UNCUT:
+        return [0] * field.height, [field.width] * field.height
+    power = 2 if field.shape == "circle" else 1
+    y = np.abs((np.arange(field.height) + 0.5) / field.height * 2 - 1) / field.reach[1]
+    x = field.reach[0] * np.maximum(0, 1 - y**power) ** (1 / power)
+    first = np.ceil((1 - np.minimum(x, 1)) / 2 * field.width - 0.5).astype(np.int64)
+    return first.tolist(), (field.width - first).tolist()
 
 
 def agree_on_field(fields: Sequence[Field]) -> Field:

@@ -61,11 +61,9 @@ def _crop(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
         case "none":
             return pixels
         case "field":
-            from polypskd.cohort.field import crop_frame, find_field, mask_field
+            from polypskd.cohort.field import crop_frame, find_field
 
-            field = find_field(pixels)
-            kept = mask_field(pixels, field) if crop.blank else pixels
-            return crop_frame(kept, field, crop.margin)
+            return crop_frame(pixels, find_field(pixels), crop.margin, blank=crop.blank)
         case "box":
             height, width = pixels.shape[:2]
             right, bottom = crop.left + crop.width, crop.top + crop.height

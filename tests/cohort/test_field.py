@@ -256,6 +256,25 @@ def test_the_margin_is_taken_off_the_mask_and_not_off_the_frames_edge():
     np.testing.assert_array_equal(crop_frame(pixels, field), pixels[:, 100:])
 
 
+@pytest.mark.parametrize("shape", ["octagon", "circle", "rectangle"])
+def test_blanking_the_crop_is_cropping_the_masked_frame(shape):
+    drawn = draw(shape, (360, 288), (95, 15, 250, 240))
+    field = find_field(drawn.pixels)
+    expected = crop_frame(mask_field(drawn.pixels, field), field, 0.02)
+    np.testing.assert_array_equal(crop_frame(drawn.pixels, field, 0.02, blank=True), expected)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.floats(1, 1.9), st.floats(1, 1.9))
+def test_the_cover_is_the_formula_of_its_shape(width, height, across, down):
+    x = np.abs((np.arange(width) + 0.5) / width * 2 - 1) / across
+    y = np.abs((np.arange(height) + 0.5) / height * 2 - 1)[:, None] / down
+    for shape, power in (("octagon", 1), ("circle", 2)):
+        field = Field(0, 0, width, height, shape, 1.0, (across, down))
+        total = x**power + y**power
+        clear = np.abs(total - 1) > 1e-9
+        np.testing.assert_array_equal(cover_box(field)[clear], (total <= 1)[clear])
+
+
 def test_masking_blanks_the_corners_and_the_panel_alone():
     drawn = draw("octagon", (720, 576), (190, 30, 500, 500))
     field = find_field(drawn.pixels)
