@@ -24,6 +24,7 @@ REPORTS = "1.2.840.10008.5.1.4.1.1.88."  # how the SOP classes of structured rep
 OBSERVER, OBSERVER_TYPE, DEVICE = "DCM:121008", "DCM:121005", "DCM:121007"
 GROUP, ALGORITHM = "DCM:125007", "DCM:111001"
 MOST_ITEMS = 100_000
+UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
 
 
@@ -55,6 +56,7 @@ def read_opinions(path: Path, form: OpinionVotes, sheet: Sheet) -> None:
         if not str(report.get("SOPClassUID", "")).startswith(REPORTS):
             sheet.leave("DICOM file", "it is no structured report")
             return
+        _check_whole(report)
         groups = [item.content for item in _walk(report) if item.name == GROUP]
         top = [_read_item(child) for child in report.get("ContentSequence") or ()]
         context = [item for item in top if item.name in {OBSERVER, OBSERVER_TYPE}]
@@ -70,6 +72,14 @@ def read_opinions(path: Path, form: OpinionVotes, sheet: Sheet) -> None:
         raise
     except Exception:  # the parser reads on demand and raises what it meets; its words quote values
         sheet.blame("", "damaged: its content cannot be read", todo="copy the file anew")
+
+
+def _check_whole(report: Dataset) -> None:
+    """Refuse a report whose content breaks off: the parser takes what is left of it."""
+    raw: Any = report.get_item("ContentSequence") if "ContentSequence" in report else None
+    length, value = getattr(raw, "length", None), getattr(raw, "value", None)
+    if isinstance(value, bytes) and length != UNDEFINED and len(value) != length:
+        raise DamageError("cut short: the end of its content is missing", todo="copy the file anew")
 
 
 def _walk(top: Dataset) -> Iterator[_Item]:
