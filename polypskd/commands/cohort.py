@@ -53,6 +53,10 @@ def init(
 def check(
     config: ConfigArgument,
     settings: SetOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with frames and their votes, for a clinician to look at."),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,9 +65,13 @@ def check(
 
     from polypskd.summary import describe_cohort
     from polypskd.verbs import check as check_cohort
+    from polypskd.verbs import write_sheet
 
     parsed = read_page(config, settings)
     with tempfile.TemporaryDirectory() as folder:
-        cohort = check_cohort(parsed, Path(folder) / "cohort")
+        place = Path(folder) / "cohort"
+        cohort = write_sheet(parsed, place, html) if html else check_cohort(parsed, place)
     result, text = describe_cohort(cohort)
+    if html is not None:
+        result, text = result | {"html": str(html)}, f"{text}\nWrote {html}"
     say(result, "No faults found." if quiet else text, as_json)
