@@ -57,17 +57,22 @@ def _fit(
 ) -> tuple[float, tuple[float, float]]:
     """Solve terms · (1/a, 1/b)^power = 1/radius^power where the box is cut; miss and (a, b)."""
     cut = radius < 0.985 * whole
-    kept = cut
+    if cut.sum() < 2:
+        return float(np.abs(radius - whole).mean()), UNCUT
+    terms, radius, whole = terms[cut], radius[cut], whole[cut]
+    scaled = terms * (radius**power)[:, np.newaxis]
+    kept = np.ones(len(radius), np.bool_)
     axes, miss = np.array(UNCUT), np.abs(radius - whole)
     for _ in range(3):
-        if kept.sum() < 2:
-            break
-        scaled = terms[kept] * (radius[kept] ** power)[:, np.newaxis]
-        solved, *_ = np.linalg.lstsq(scaled, np.ones(int(kept.sum())), rcond=None)
+        own = scaled[kept]
+        # The normal equations of two unknowns, held apart where the rays lie close together.
+        solved = np.linalg.solve(own.T @ own + 1e-9 * np.eye(2), own.sum(axis=0))
         axes = np.clip(np.maximum(solved, 1e-6) ** (-1 / power), 1.0, 2.0)
         fitted = (terms @ axes ** -float(power)) ** (-1 / power)
         miss = np.abs(np.minimum(fitted, whole) - radius)
         # A dark or covered corner leaves the line; the fit is repeated without it.
-        kept = cut & (fitted < whole) & (miss <= max(0.01, float(np.median(miss[cut]))))
-    miss = np.sort(miss[cut])[: max(1, round(0.85 * cut.sum()))]
+        kept = (fitted < whole) & (miss <= max(0.01, float(np.sort(miss)[len(miss) // 2])))
+        if kept.sum() < 2:
+            break
+    miss = np.sort(miss)[: max(1, round(0.85 * len(miss)))]
     return float(miss.mean()), (float(axes[0]), float(axes[1]))
