@@ -25,7 +25,7 @@ from polypskd.cohort.dicom.layout import LIES, Layout
 
 ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 LOSSLESS = 0xC3
-MOST_SCANS = 64  # a progressive stream of thousands of scans keeps a decoder busy for hours
+MOST_SCANS = 20  # a progressive stream of thousands of scans keeps a decoder busy for hours
 
 
 @dataclass(frozen=True)
