@@ -14,7 +14,7 @@ from polypskd.cohort.damage import DamageError
 from polypskd.deployment.codes import VALUES, find_code, is_code
 from polypskd.deployment.dates import keep_time, shift_date, shift_datetime
 from polypskd.deployment.private import SafePrivate, keep_private, read_element
-from polypskd.deployment.profile import check_value, decide_action
+from polypskd.deployment.profile import NUMBERS, check_value, decide_action
 from polypskd.deployment.uids import replace_uid
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ SHIFTS: dict[str, Callable[[str, int], str]] = {
 CODED = (*VALUES, "CodingSchemeDesignator", "CodeMeaning", "CodingSchemeVersion")
 IMAGE_TYPE = 0x00080008
 AGE = 0x00101010
+LONGEST = 64  # characters of a text that stays
+MANY = 8
 OLDEST = 90  # years; so few live longer that the age itself would tell who
 
 
@@ -144,7 +146,7 @@ def _clean_element(
         case "check":
             return _check(element, make)
         case "keep":
-            return make(element.value)
+            return make(element.value) if _fits(element) else make(None)
         case "descend":
             return _descend(element, make, cleaning, patient, depth)
         case _:
@@ -169,8 +171,8 @@ def _shift(
 def _check(element: DataElement, make: Callable[[Any], DataElement]) -> DataElement:
     """Keep values that the attribute may have; anything else leaves it empty."""
     tag, vr = int(element.tag), str(element.VR)
-    if vr in {"US", "SS", "UL", "SL", "FL", "FD", "AT"}:
-        return make(element.value)
+    if vr in NUMBERS:
+        return make(element.value if _fits(element) else None)
     texts = _list_texts(element)
     if tag == IMAGE_TYPE:
         # Its later values are the vendors' own.
@@ -182,6 +184,31 @@ def _check(element: DataElement, make: Callable[[Any], DataElement]) -> DataElem
             f"{min(int(text[:3]), OLDEST):03}Y" if text.endswith("Y") else text for text in texts
         ]
     return make(texts if len(texts) > 1 else texts[0] if texts else None)
+
+
+def _fits(element: DataElement) -> bool:
+    """Whether values are as many, as short and as plain as the attribute's may be.
+
+    A wrong length in a damaged file makes one attribute swallow its neighbors, names among them.
+    """
+    most = dictionary_most(int(element.tag))
+    if most < element.VM:
+        return False
+    return str(element.VR) in NUMBERS or all(
+        len(text) <= LONGEST and text.isprintable() for text in _list_texts(element)
+    )
+
+
+def dictionary_most(tag: int) -> int:
+    """Tell how many values a standard attribute may have; a list without end has few.
+
+    >>> dictionary_most(0x00280010), dictionary_most(0x00280009)
+    (1, 8)
+    """
+    from pydicom.datadict import dictionary_has_tag, dictionary_VM
+
+    last = dictionary_VM(tag).rpartition("-")[2] if dictionary_has_tag(tag) else "1"
+    return int(last) if last.isdigit() else MANY
 
 
 def _descend(

@@ -62,5 +62,8 @@ def list_codes() -> dict[tuple[str, str], str]:
 
 
 def _read(item: Dataset, name: str) -> str:
-    value = item.get(name)
+    try:
+        value = item.get(name)
+    except Exception:  # whatever pydicom makes of damaged bytes
+        return ""
     return value.strip(" \0") if isinstance(value, str) else ""

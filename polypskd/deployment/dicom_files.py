@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,13 @@ class CleanFile:
         """Write it: an empty preamble, the meta information, the data set, and nothing after."""
         from pydicom import dcmwrite
 
-        dcmwrite(path, self.dataset, enforce_file_format=True)
+        try:
+            dcmwrite(path, self.dataset, enforce_file_format=True)
+        except (ValueError, TypeError, AttributeError, OverflowError, struct.error):
+            # Its words quote values.
+            raise DamageError(
+                "its attributes cannot be written", todo="leave the file out"
+            ) from None
 
 
 def clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> CleanFile:
@@ -88,6 +95,17 @@ def clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> C
         DamageError: it is damaged, or its pixels cannot be cleaned.
         OSError: it cannot be opened.
     """
+    try:
+        return _clean_dicom(path, cleaning, rules, trust)
+    except (DamageError, OSError, MemoryError):
+        raise
+    except Exception:  # pydicom raises what it meets; its words quote values
+        raise DamageError(
+            "damaged: its attributes cannot be read", todo="copy the file anew"
+        ) from None
+
+
+def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> CleanFile:
     from polypskd.cohort.dicom.header import read_header
 
     header = read_header(path)
@@ -107,6 +125,8 @@ def clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> C
         plan = _clean_pixels(path, source, clean, rules, trust)
         way, masked = plan.way, plan.mask is not None
         clean.BurnedInAnnotation = "NO"
+    elif "Image" in clean.SOPClassUID.name:
+        raise DamageError("has no pixels: it is cut short", todo="copy the file anew")
     elif DOCUMENT in source:
         raise DamageError("it holds a document, which is not cleaned", todo="leave it out")
     _sign(clean, cleaning, masked=masked)

@@ -41,7 +41,7 @@ def keep_private(dataset: Dataset, safe: tuple[SafePrivate, ...]) -> list[DataEl
         for block in range(0x10, 0x100):
             creator = read_element(dataset, one.group << 16 | block)
             found = read_element(dataset, one.group << 16 | block << 8 | one.element)
-            if creator is None or found is None or found.VR not in NUMBERS:
+            if creator is None or found is None or found.VR not in NUMBERS or found.VM > 1:
                 continue
             if str(creator.value).strip() == one.creator:
                 # Written from the rule, not from the file.
