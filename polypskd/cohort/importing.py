@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from polypskd.artifacts import write_atomic
 from polypskd.cohort.address import split_address
-from polypskd.cohort.cropping import crop_frame
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import check_frames, check_within
 from polypskd.cohort.journal import Entry, Journal
 from polypskd.cohort.mixed import Mixed, name_targets
+from polypskd.cohort.preparation import crop_frame
 from polypskd.cohort.quality import list_columns, measure_quality
 from polypskd.config import Crop, NoCrop
 from polypskd.errors import Fault, OutputError

@@ -41,7 +41,7 @@ def prepare_frame(
     import cv2
 
     if crop is not None:
-        pixels = _crop(pixels, crop)
+        pixels = crop_frame(pixels, crop)
     height, width = pixels.shape[:2]
     if (height, width) == (size, size):
         return pixels
@@ -56,14 +56,27 @@ def prepare_frame(
     return square
 
 
-def _crop(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+def crop_frame(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """Cut out what of a frame is looked at.
+
+    Args:
+        pixels: (H, W, 3) RGB.
+        crop: the section ``cohort.crop``.
+
+    Returns:
+        (h, w, 3) RGB.
+
+    Raises:
+        DamageError: the box to be cut out does not lie within the frame.
+    """
     match crop.kind:
         case "none":
             return pixels
         case "field":
-            from polypskd.cohort.field import crop_frame, find_field
+            from polypskd.cohort.field import crop_frame as crop_field
+            from polypskd.cohort.field import find_field
 
-            return crop_frame(pixels, find_field(pixels), crop.margin, blank=crop.blank)
+            return crop_field(pixels, find_field(pixels), crop.margin, blank=crop.blank)
         case "box":
             height, width = pixels.shape[:2]
             right, bottom = crop.left + crop.width, crop.top + crop.height

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.address import split_address
-from polypskd.cohort.cropping import crop_frame
 from polypskd.cohort.frames import check_frames
+from polypskd.cohort.preparation import crop_frame
 from polypskd.cohort.quality import find_exclusions, list_columns, measure_quality
 from polypskd.config import BoxCrop, CohortConfig
 from polypskd.errors import Fault

@@ -99,6 +99,7 @@ def write_sheet(
         more=max(len(faults) - FAULTS, 0),
         facts=[] if cohort is None else _count(cohort),
         excluded=_excluded(cohort),
+        left_out=0 if cohort is None else len(cohort.exclusions),
         groups=[
             (label, groups[label])
             for label in (cohort.classes if cohort else ())
