@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WORK = 256  # the longer side of the picture when it is measured
 GLARE = 240  # T1 of Arnold et al.
 DARK, BRIGHT = 25, 243  # of 255: a tenth, and nineteen twentieths
+LIT = 64  # below, a lumen looks blue to many cameras
 Mask = NDArray[np.bool_]
 
 
@@ -267,7 +268,7 @@ def _measure_outside(picture: _Picture) -> float:
     if not looked.any():
         return 0.0
     red, green, blue = (color[looked] for color in picture.colors)
-    lit = np.maximum(np.maximum(red, green), blue) > DARK
+    lit = np.maximum(np.maximum(red, green), blue) > LIT
     # Red leads, and blue is clearly less than red: hues from red to yellow, and not gray.
     mucosa = (red >= green) & (red - blue >= 0.12 * red) & (blue <= green + 0.25 * red)
     return float((lit & ~mucosa).mean())

@@ -93,6 +93,7 @@ def test_dark_frames_of_one_camera_take_the_field_of_the_others():
 
 def test_no_real_frame_is_taken_for_one_outside_of_the_body():
     inside = [measure_quality(pixels).outside_body for pixels in read_some(150)]
+    inside += [measure_quality(read_dicom(name)).outside_body for name in ("VL1_UNC", "VL3_UNC")]
     assert max(inside) < 0.3
     with np.load(SHARED / "mnist" / "mnist.npz") as digits:
         others = np.repeat(digits["x_train"][:150, :, :, None], 3, axis=3)
