@@ -106,6 +106,7 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         exclusions=tuple(
             Exclusion(frame, reasons[frame], details.get(frame, "")) for frame in sorted(reasons)
         ),
+        notes=tuple(ballots.notes),
     )
 
 

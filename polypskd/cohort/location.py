@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import file_hash, write_text
+from polypskd.cohort.exports.reading import hash_export
 from polypskd.cohort.listing import find_key, list_sources
 from polypskd.cohort.pseudonyms import pseudonymize
 from polypskd.cohort.table import Exclusion
@@ -22,6 +23,7 @@ from polypskd.config import (
     Metadata,
     PatientColumn,
     SyntheticFrames,
+    VotesExport,
 )
 
 END = 64 << 10  # bytes at either end of a file that a fingerprint covers
@@ -67,7 +69,7 @@ def list_inputs(config: CohortConfig) -> list[Any]:
     for section in (config.votes, config.metadata):
         path = getattr(section, "path", None)
         if path is not None:
-            parts.append(file_hash(path) if path.is_file() else None)
+            parts.append(_hash_table(section))
     if isinstance(config.frames, FrameFolder):
         root = config.frames.root
         names = list_sources(config.frames)
@@ -78,6 +80,13 @@ def list_inputs(config: CohortConfig) -> list[Any]:
     if isinstance(config.frames, DicomFolder) and (config.frames.key_file or config.frames.key_env):
         parts.append(pseudonymize("key", find_key(config.frames)))
     return parts
+
+
+def _hash_table(section: Any) -> str | None:
+    """Give the SHA-256 of a table or of all files of an export; None where one is missing."""
+    if isinstance(section, VotesExport):
+        return hash_export(section)
+    return file_hash(section.path) if section.path.is_file() else None
 
 
 def _hash_ends(path: Path) -> tuple[int, str]:
@@ -96,8 +105,9 @@ def _hash_ends(path: Path) -> tuple[int, str]:
 def hash_tables(config: CohortConfig) -> dict[str, str]:
     """Give ``votes_sha256`` and ``metadata_sha256``, each where such a table was given."""
     sections = {"votes_sha256": config.votes, "metadata_sha256": config.metadata}
-    paths = {name: getattr(section, "path", None) for name, section in sections.items()}
-    return {name: file_hash(path) for name, path in paths.items() if path is not None}
+    given = {name: item for name, item in sections.items() if getattr(item, "path", None)}
+    hashes = {name: _hash_table(section) for name, section in given.items()}
+    return {name: found for name, found in hashes.items() if found is not None}
 
 
 def write_exclusions(path: Path, exclusions: Sequence[Exclusion]) -> None:

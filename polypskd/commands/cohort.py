@@ -19,8 +19,12 @@ from polypskd.commands.options import (
 
 
 def init(
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Table or export of votes, or a folder of image files."),
+    ] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of image files.")] = None,
-    votes: Annotated[Path | None, typer.Option(help="Table of votes.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="Table or export of votes.")] = None,
     out: Annotated[Path, typer.Option(help="The config to write.")] = Path("polypskd.yaml"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -34,6 +38,12 @@ def init(
     from polypskd.labels.suggestion import write_labels
     from polypskd.summary import PATIENTS_UNKNOWN
 
+    if source is not None and source.is_dir() and frames is None:
+        frames = source
+    elif source is not None and votes is None:
+        votes = source
+    elif source is not None:
+        raise ConfigError(f"init: {source}: --frames and --votes are given already")
     if frames is None and votes is None:
         raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
     if out.exists() and not overwrite:

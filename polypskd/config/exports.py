@@ -14,11 +14,13 @@ class VotesExport(Section):
     """What all exports share: files, and names for the people in them."""
 
     path: Path | Annotated[dict[Name, Path], Field(min_length=1)]  # or annotator: file
-    annotators: dict[Name, Name] = Field(default={})  # id within the tool, or annotator-1...: name
+    annotators: dict[Name, Name] | None = None  # id within the tool, or annotator-1...: name
 
     @field_validator("annotators")
     @classmethod
-    def _no_address(cls, annotators: dict[str, str]) -> dict[str, str]:
+    def _no_address(cls, annotators: dict[str, str] | None) -> dict[str, str] | None:
+        if annotators is None:
+            return None
         # A config lies in the run's folder, so that whoever reads the run would read it.
         if any("@" in text for pair in annotators.items() for text in pair):
             raise ValueError("give ids or annotator-1, annotator-2, ... and codes, not addresses")

@@ -198,7 +198,7 @@ def _find_unnamed(sheet: Sheet, form: AnyExport) -> None:
     """Tell keys of `annotators` that name nobody."""
     people = {entry.person.key for entry in sheet.entries if not entry.person.given}
     known = people | set(_number_people(people).values())
-    for key in form.annotators:
+    for key in form.annotators or ():
         if key not in known:
             count = len(people)
             todo = (
@@ -211,14 +211,11 @@ def _name_people(sheet: Sheet, form: AnyExport) -> dict[Person, str]:
     """Name everybody; those whom a tool names get a number, as what it writes may be an address."""
     people = {entry.person for entry in sheet.entries}
     numbers = _number_people({person.key for person in people if not person.given})
+    given = form.annotators or {}
     names = {}
     for person in people:
         alias = person.key if person.given else numbers[person.key]
-        names[person] = (
-            alias
-            if person.given
-            else form.annotators.get(person.key, form.annotators.get(alias, alias))
-        )
+        names[person] = alias if person.given else given.get(person.key, given.get(alias, alias))
     if len(set(names.values())) < len(names):
         twice = next(name for name, count in Counter(names.values()).items() if count > 1)
         todo = "give each their own name"

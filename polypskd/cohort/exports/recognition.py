@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ TOLD_BY = {
 }
 FEWEST_TASKS = 1000  # looked at for keys
 MOST_CLASSES = 50
+ANNOTATOR = re.compile(r"annotator|rater|reader|expert|doctor|physician|endoscopist", re.I)
 FLAT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
 
 
@@ -135,16 +138,36 @@ def _list_keys(path: Path, kind: str) -> list[dict[str, str]]:
     """List what may be set beside the path, the likeliest first."""
     if kind == "label_studio":
         return _list_controls(path)
-    if kind == "cvat":
-        names: Counter[str] = Counter()
+    if kind not in {"cvat", "datumaro"}:
+        return [{}]
+    names = _count_attributes(path) if kind == "cvat" else _count_fields(path)
+    who = next((name for name, _ in names.most_common() if ANNOTATOR.search(name)), None)
+    people = {} if who is None else {"annotator": who}
+    others = [name for name, _ in names.most_common(20) if name not in {"", who}]
+    return [people, *(people | {"attribute": name} for name in others)]
 
-        def count(tags: tuple[str, ...], attributes: Any, _: int) -> None:
-            if tags[-2:] == ("tag", "attribute"):
-                names[attributes.get("name", "")] += 1
 
-        read_tags(path, path.name, count, lambda *_: None)
-        return [{}, *({"attribute": name} for name, _ in names.most_common(20) if name)]
-    return [{}]
+def _count_attributes(path: Path) -> Counter[str]:
+    names: Counter[str] = Counter()
+
+    def count(tags: tuple[str, ...], attributes: Mapping[str, str], _: int) -> None:
+        if tags[-2:] == ("tag", "attribute"):
+            names[attributes.get("name", "")] += 1
+
+    read_tags(path, path.name, count, lambda *_: None)
+    return names
+
+
+def _count_fields(path: Path) -> Counter[str]:
+    names: Counter[str] = Counter()
+    for piece in stream_json(path, path.name):
+        item = piece.value if piece.key == "items" and isinstance(piece.value, dict) else {}
+        marks = item.get("annotations")
+        for mark in marks if isinstance(marks, list) else []:
+            fields = mark.get("attributes") if isinstance(mark, dict) else None
+            if isinstance(fields, dict) and mark.get("type") == "label":
+                names.update(name for name, value in fields.items() if isinstance(value, str))
+    return names
 
 
 def _list_controls(path: Path) -> list[dict[str, str]]:
