@@ -20,6 +20,7 @@ TITLES = {
     "robustness": "Corrupting frames",
     "report": "Writing the report",
     "compare": "Comparing",
+    "deidentify": "De-identifying",
 }
 
 

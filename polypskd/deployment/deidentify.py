@@ -214,7 +214,7 @@ def list_files(root: Path) -> tuple[list[tuple[str, Path]], list[Fault]]:
     files: list[tuple[str, Path]] = []
     faults = []
     for folder, folders, names in os.walk(root):
-        folders.sort()
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
         for name in sorted(names) + [one for one in folders if (Path(folder) / one).is_symlink()]:
             path = Path(folder) / name
             below = path.relative_to(root).as_posix()

@@ -23,6 +23,10 @@ REFUSED = "the picture may hold burned-in text, and no rule fits it"
 TODO = "give --rules with a rule of its device, or see --trust-field and --pixels-are-clean"
 
 
+class FieldError(DamageError):
+    """The endoscope's picture is not found."""
+
+
 @dataclass(frozen=True)
 class Trust:
     """What the user vouches for.
@@ -56,8 +60,8 @@ def plan_cleaning(
 ) -> Plan:
     """Decide how the frames of a file are cleaned.
 
-    A rule comes first; then the user's word; then the field; then the file's own word: only NO
-    counts, while an absent or unknown BurnedInAnnotation means YES.
+    A rule comes first; then the field, where it may be trusted; then the user's word; then the
+    file's own: only NO counts, while an absent or unknown BurnedInAnnotation means YES.
 
     Args:
         picture: what is known about the file.
@@ -71,10 +75,15 @@ def plan_cleaning(
     rule = rules.find(picture)
     if rule is not None:
         return plan_rule(rule, picture)
-    if trust.video if picture.kind == "video" else trust.pixels:
-        return Plan("said clean")
+    vouched = trust.video if picture.kind == "video" else trust.pixels
     if trust.field and picture.kind != "video":
-        return plan_field(look())
+        try:
+            return plan_field(look())
+        except FieldError:
+            if not vouched:
+                raise
+    if vouched:
+        return Plan("said clean")
     if picture.burned == "NO":
         return Plan("declared clean")
     raise DamageError(REFUSED, todo=TODO)
@@ -107,13 +116,13 @@ def plan_field(frames: Sequence[Pixels]) -> Plan:
         frames: at least one, of one size.
 
     Raises:
-        DamageError: no mask is seen, so that text may stand anywhere.
+        FieldError: no mask is seen, so that text may stand anywhere.
     """
     from polypskd.cohort.field import agree_on_field, find_field, mask_field
 
     field = agree_on_field([find_field(frame) for frame in frames])
     if field.shape == "full":
-        raise DamageError(
+        raise FieldError(
             "the endoscope's picture is not found within the frame",
             todo="give --rules with a rule of its device, or look at it and use --pixels-are-clean",
         )

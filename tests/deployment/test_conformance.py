@@ -53,6 +53,29 @@ def test_the_real_samples_have_no_new_error(tmp_path, retained):
 
 
 @pytest.mark.realdata
+def test_lossy_and_multiframe_samples_have_no_new_error_and_their_own_pixels(tmp_path):
+    from polypskd.cohort.dicom import open_dicom
+
+    root = tmp_path / "in"
+    root.mkdir()
+    for path in (SAMPLES / "multiframe").glob("SC_*.dcm"):
+        shutil.copy(path, root)
+    names = sorted(path.name for path in root.iterdir())
+    assert len(names) == 5
+    for name, new in compare_errors(root, tmp_path / "out", names, frozenset()):
+        assert new == set(), name
+    again = deidentify(root, tmp_path / "out", Wish(b"k" * 32, trust=Trust(pixels=True)))
+    assert again.unchanged == 5
+    for name, made in again.names.items():
+        before, after = open_dicom(root / name), open_dicom(tmp_path / "out" / made)
+        assert (before.count, before.size) == (after.count, after.size)
+        for number in range(1, before.count + 1):
+            assert (before.read(number) == after.read(number)).all()
+        lossy = "jls" in name or "jpeg" in name
+        assert after.header.get("LossyImageCompression") == ("01" if lossy else None)
+
+
+@pytest.mark.realdata
 def test_the_real_samples_lose_their_panels_and_names(tmp_path):
     import pydicom
 

@@ -51,6 +51,8 @@ def test_a_frame_without_a_mask_is_refused():
     full = np.random.default_rng(0).integers(90, 200, (96, 128, 3), np.uint8)
     with pytest.raises(DamageError, match="not found within the frame"):
         plan(frame=full, field=True)
+    assert plan(frame=full, field=True, pixels=True).way == "said clean"
+    assert plan(field=True, pixels=True).way == "field"
 
 
 def test_nobody_vouches_for_a_video_by_the_word_for_images():
