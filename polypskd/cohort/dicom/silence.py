@@ -7,9 +7,11 @@ package itself and told as a fault.
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
+MODULES = re.compile(rf"({'|'.join(LOGGERS)})(\.|$)")
 
 
 def silence_pydicom() -> None:
@@ -18,6 +20,8 @@ def silence_pydicom() -> None:
     A filter of the process and not `warnings.catch_warnings`, which threads would undo for one
     another; it names these modules alone.
     """
-    warnings.filterwarnings("ignore", module=r"(pydicom|pylibjpeg|openjpeg|jpeg_ls)(\.|$)")
+    # Every change of the filters makes Python forget which warnings it has shown once.
+    if not (warnings.filters and warnings.filters[0][3] == MODULES):
+        warnings.filterwarnings("ignore", module=MODULES.pattern)
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -182,3 +182,17 @@ def test_an_item_with_a_wrong_inner_value_is_an_empty_column(make, picture):
     data = path.read_bytes()
     path.write_bytes(data.replace(b"LO\x06\x00Colon ", b"ZZ\x06\x00Colon "))
     assert read_attributes(path).columns["region"] in ("", "Colon")
+
+
+def test_silence_is_set_once_and_holds_against_stricter_filters(make, picture):
+    path = make(picture)
+    with warnings.catch_warnings():
+        open_dicom(path)
+        before = list(warnings.filters)
+        open_dicom(path)
+        assert warnings.filters == before
+        warnings.simplefilter("error")
+        open_dicom(path)
+        assert warnings.filters[0][0] == "ignore"
+        with pytest.raises(UserWarning, match="ours"):
+            warnings.warn("ours", UserWarning, stacklevel=1)
