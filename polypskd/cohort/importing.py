@@ -92,14 +92,15 @@ def import_frames(
         entries |= {entry["from"]: entry for entry in made}
         progress(len(entries), len(ordered))
     journal.finish(entries[name] for name in ordered)
-    faults = [
-        Fault(*entry["fault"], frame=entry["from"])
-        for entry in entries.values()
-        if entry.get("fault")
-    ]
+    faults = [_restore_fault(entry) for entry in entries.values() if entry.get("fault")]
     written = tuple(entries[name] for name in sorted(entries) if not entries[name].get("fault"))
     unread = [fault for fault in mixed.faults if fault.frame not in entries]
     return Imported(written, (*unread, *sorted(faults)), known)
+
+
+def _restore_fault(entry: Entry) -> Fault:
+    where, what, value, todo = entry["fault"]
+    return Fault(where, what, value, todo, entry["from"])
 
 
 def _make_block(
