@@ -96,6 +96,10 @@ class Source:
         """Close the file."""
         self._file.close()
 
+    def __del__(self) -> None:  # a thread that ends leaves its videos open
+        if hasattr(self, "_file"):
+            self._file.close()
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -262,7 +266,7 @@ def _check_size(stream: VideoStream, min_side: int, max_megapixels: float) -> No
         max(context.height, context.coded_height),
     )
     if min(context.width, context.height) <= 0:
-        raise DamageError("the video's header tells no size", todo=COPY)
+        raise DamageError("its header tells no size, or one that cannot be", todo=COPY)
     if min(context.width, context.height) < min_side:
         raise DamageError(
             "too small",

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.video.container import COPY, OPENING, PACE, Opened
 from polypskd.cohort.video.index import NONE, Entry, Index, decode_packet, list_packets
@@ -29,6 +31,8 @@ class Decoder:
     def __init__(self, opened: Opened, index: Index) -> None:
         self._opened = opened
         self.index = index
+        self.size = opened.size  # width and height in pixels, as the header tells
+        self._ranks = index.rank[index.order]
         self._torn = set(index.torn)
         self._packets: Iterator[Any] | None = None
         self._next = -1  # ordinal of the packet to be decoded next; -1: seek first
@@ -38,11 +42,6 @@ class Decoder:
         self._last: tuple[int, Any] | None = None
         self._spoilt = False
         self.seeks = self.rewinds = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self._opened.size
 
     def close(self) -> None:
         """Close the file."""
@@ -136,10 +135,19 @@ class Decoder:
         for ordinal, frame in frames:
             if not 0 <= ordinal < len(rank):
                 continue
-            if frame.is_corrupt and self.index.find_entry(ordinal).ordinal >= self._begun:
-                self._torn.add(ordinal)
-            self._given = max(self._given, int(rank[ordinal]))
+            if frame.is_corrupt:
+                self._mark(ordinal)
+            if rank[ordinal] > self._given:
+                span = np.searchsorted(self._ranks, [self._given + 1, rank[ordinal]])
+                for lost in self.index.order[span[0] : span[1]].tolist():
+                    self._mark(lost)  # neither a frame nor an error came of it
+                self._given = int(rank[ordinal])
             self._out.append((ordinal, frame))
+
+    def _mark(self, ordinal: int) -> None:
+        """Note damage, unless what the packet is built on was passed over on purpose."""
+        if self.index.find_entry(ordinal).ordinal >= self._begun:
+            self._torn.add(ordinal)
 
     def _fetch(self) -> Any:
         """Give the next packet, None after the last."""
@@ -171,7 +179,8 @@ class Decoder:
         self.seeks += 1
         if self._spoilt:
             self._reopen()
-        self._given, self._begun, self._next = -1, entry.ordinal, entry.ordinal
+        self._begun = self._next = entry.ordinal
+        self._given = int(self.index.rank[entry.ordinal]) - 1
         if self.index.offsets is not None:
             self._opened.stream.codec_context.flush_buffers()
             return

@@ -55,6 +55,21 @@ def starts_afresh(codec: str, data: bytes, prefix: int) -> bool:
     return False
 
 
+def may_show_nothing(codec: str, data: bytes) -> bool:
+    r"""Tell whether a packet may give no frame though it is whole.
+
+    Args:
+        codec: FFmpeg's name of it.
+        data: the packet.
+
+    >>> may_show_nothing("vp8", b"\x10"), may_show_nothing("vp8", b"\x01")
+    (False, True)
+    """
+    if codec == "vp8":
+        return not data[0] & 0x10  # a frame only to predict from
+    return codec == "mpeg4" and len(data) < 20  # no room for more than "not coded"
+
+
 def _split(data: bytes, prefix: int) -> Iterator[bytes]:
     """Give the units of a packet, the first 256 bytes of each."""
     if prefix:

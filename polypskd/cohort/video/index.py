@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.video.boxes import CLAIMS, MAX_FRAMES
 from polypskd.cohort.video.container import COPY, OPENING, PACE, Opened, told
-from polypskd.cohort.video.entries import find_prefix, starts_afresh
+from polypskd.cohort.video.entries import find_prefix, may_show_nothing, starts_afresh
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.int64]
 NONE = -(2**63)  # a packet without this time
 STRAY = 64  # places between a packet's turn in the file and its frame's turn on the screen
+PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
 RAW = frozenset({"h264", "hevc", "mpegvideo"})  # streams without a container
 
 
@@ -112,6 +113,7 @@ class _Packets:
     entries: array[int]  # five numbers each
     hidden: set[int]
     torn: set[int]
+    uneven: bool = False  # whether packets and frames may not be one to one
     last: int = 0  # ticks of the last packet's frame
 
 
@@ -139,12 +141,14 @@ def build_index(opened: Opened) -> Index:
     pts = np.array(noted.pts, np.int64)
     dts = np.array(noted.dts, np.int64)
     entries = np.array(noted.entries, np.int64).reshape(-1, 5)
-    shown = _order_by_times(pts)
+    shown = None if noted.uneven else _order_by_times(pts)
     timed = shown is not None
-    if shown is None and not stream.codec_context.codec.reorder:
+    if shown is None and not noted.uneven and not stream.codec_context.codec.reorder:
         shown = np.arange(len(pts))
     if shown is None:
         shown = _order_by_decoding(opened, len(pts))
+        if not noted.uneven:
+            noted.torn.update(_list_lost(shown, int(entries[0, 0]), len(pts)))
     elif entries[0, 0] > 0 or shown[0] != 0:
         shown = _drop_leading(opened, int(entries[0, 0]), shown)
     rank = np.full(len(pts), -1, np.int64)
@@ -153,7 +157,8 @@ def build_index(opened: Opened) -> Index:
         shown = shown[~np.isin(shown, list(noted.hidden))]
     if entries[0, 0] > 0:  # what comes before the first key frame is decoded from the beginning
         entries = np.concatenate([[[0, pts[0], dts[0], noted.sizes[0], -1]], entries])
-    times = _find_times(pts if timed else None, dts, shown)
+    rising = timed or (not (pts[shown] == NONE).any() and bool((np.diff(pts[shown]) > 0).all()))
+    times = _find_times(pts if rising else None, dts, shown)
     sizes = np.array(noted.sizes, np.int64)
     whole = opened.container.format.name in RAW and int(sizes.sum()) == opened.source.length
     return Index(
@@ -197,6 +202,8 @@ def _note_packets(opened: Opened) -> _Packets:
     codec = opened.stream.codec_context.name
     prefix = find_prefix(codec, opened.stream.codec_context.extradata)
     noted = _Packets(array("q"), array("q"), array("q"), array("q"), set(), set())
+    # Two fields may come as two packets and make one frame.
+    noted.uneven = codec == "h264" and int(opened.stream.codec_context.field_order) > PROGRESSIVE
     for packet in list_packets(opened):
         ordinal = len(noted.sizes)
         if ordinal >= MAX_FRAMES:
@@ -210,6 +217,8 @@ def _note_packets(opened: Opened) -> _Packets:
             noted.hidden.add(ordinal)
         if packet.is_corrupt:
             noted.torn.add(ordinal)
+        if codec in ("vp8", "mpeg4") and may_show_nothing(codec, bytes(packet)):
+            noted.uneven = True
         if packet.is_keyframe and starts_afresh(codec, bytes(packet), prefix):
             noted.entries.extend((ordinal, pts, dts, packet.size, zlib.crc32(packet)))
         noted.last = packet.duration or 0
@@ -251,6 +260,20 @@ def _order_by_decoding(opened: Opened, count: int) -> Numbers:
     if not known:
         raise DamageError("no frame can be decoded", todo=COPY)
     return np.array(known, np.int64)
+
+
+def _list_lost(shown: Numbers, entry: int, count: int) -> list[int]:
+    """List packets that gave no frame, those at the very beginning aside.
+
+    There, frames stored after the first entry may be shown before it, and lack their predecessors.
+    """
+    lost = np.ones(count, bool)
+    lost[shown] = False
+    first = entry + 1
+    while first < count and lost[first]:
+        first += 1
+    lost[:first] = False
+    return [int(ordinal) for ordinal in np.flatnonzero(lost)]
 
 
 def _decode_or_keep(context: Any, packet: Any, ordinal: int) -> list[int]:

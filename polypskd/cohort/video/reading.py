@@ -88,7 +88,7 @@ class Video:
         times, tick = self._times, self.index.tick
         first = int(times[0])
         length = (self.index.end - first) * tick
-        if not math.isfinite(seconds) or not 0 <= Fraction(seconds) < length:
+        if not math.isfinite(seconds) or not 0 <= seconds < length - SLACK:
             until = f"give seconds from 0 to {float(length):g}"
             raise DamageError("not a time in the video", f"{seconds:g}", until)
         ticks = math.floor((Fraction(seconds) + SLACK) / tick) + first
