@@ -62,7 +62,7 @@ def _fit(
     terms, radius, whole = terms[cut], radius[cut], whole[cut]
     scaled = terms * (radius**power)[:, np.newaxis]
     kept = np.ones(len(radius), np.bool_)
-    axes, miss = np.array(UNCUT), np.abs(radius - whole)
+    axes, miss, fitted = np.array(UNCUT), np.abs(radius - whole), whole
     for _ in range(3):
         own = scaled[kept]
         # The normal equations of two unknowns, held apart where the rays lie close together.
@@ -74,5 +74,8 @@ def _fit(
         kept = (fitted < whole) & (miss <= max(0.01, float(np.sort(miss)[len(miss) // 2])))
         if kept.sum() < 2:
             break
+    # Out to where hardly a ray passes it: too little may be cut, too much may not.
+    beyond = float(np.sort(radius / np.minimum(fitted, whole))[round(0.95 * (len(radius) - 1))])
+    axes = np.clip(axes * max(1.0, beyond), 1.0, 2.0)
     miss = np.sort(miss)[: max(1, round(0.85 * len(miss)))]
     return float(miss.mean()), (float(axes[0]), float(axes[1]))
