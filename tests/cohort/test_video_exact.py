@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from video_clips import H264, HEVC, OPEN, REFRESH, decode_all, list_packets, make_clip
+from video_clips import FAST, H264, HEVC, OPEN, REFRESH, decode_all, list_packets, make_clip
 
 from polypskd.cohort.video import open_video
 
@@ -38,6 +38,7 @@ CLIPS = {
     "odd size": ("mp4", "mpeg4", {"size": (61, 45), "bf": 2}),
     "4:2:2": ("mp4", "libx264", {"pix": "yuv422p", "bf": 2, "options": H264}),
     "4:4:4, odd size": ("mp4", "libx264", {"pix": "yuv444p", "size": (61, 45), "options": H264}),
+    "as recorders write": ("mp4", "libx264", {"size": (320, 256), "bf": 2, "options": FAST}),
     "ten bits": ("mp4", "libx264", {"pix": "yuv420p10le", "options": H264}),
     "full range": ("mp4", "libx264", {"pix": "yuvj420p", "bf": 2, "options": H264}),
 }

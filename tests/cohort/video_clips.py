@@ -71,6 +71,7 @@ def list_packets(data: bytes) -> list[bytes]:
 
 
 H264 = {"preset": "medium", "x264-params": "scenecut=0"}
+FAST = {"preset": "veryfast"}
 OPEN = {"x264-params": "scenecut=0:open-gop=1:keyint=10:min-keyint=5:b-pyramid=normal"}
 REFRESH = {"x264-params": "scenecut=0:intra-refresh=1:keyint=15"}
 HEVC = {"x265-params": "log-level=none:keyint=10:open-gop=1"}

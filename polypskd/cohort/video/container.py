@@ -215,7 +215,7 @@ def open_container(
 
 
 def set_decoder(stream: VideoStream, max_megapixels: float) -> None:
-    """Prepare the stream's decoder: one thread, no concealing of damage, bounded memory.
+    """Prepare the stream's decoder: one thread, an end at damage, bounded memory.
 
     Args:
         stream: not decoded yet.
@@ -225,7 +225,6 @@ def set_decoder(stream: VideoStream, max_megapixels: float) -> None:
     context.thread_count = 1
     context.options = {
         "err_detect": "crccheck+bitstream+buffer+explode",
-        "ec": "0",
         "max_pixels": str(int(max_megapixels * 1e6)),
     }
 
