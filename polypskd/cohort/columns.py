@@ -74,7 +74,7 @@ class Columns:
         ]
         empty = cells.filter(pl.col("value") == "").select(ROW, "frame")
         faults += tell_rows(table, empty, f"{name!r} is empty", "fill it in")
-        return Column(table, cells.with_columns(pl.col("value").replace("", None)))
+        return Column(table, cells.with_columns(pl.col("value").cast(pl.String).replace("", None)))
 
     def _name(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Give rows of the votes table their frames by name."""

@@ -16,7 +16,7 @@ from polypskd.cohort.tables import ROW, Table, missing_columns, tell_rows
 from polypskd.config import Metadata, VotesTable
 from polypskd.errors import CohortError, Fault
 
-UID = r"^([0-9]+(?:\\.[0-9]+){3,})(#[0-9]+)?$"
+UID = r"^([0-9]+(?:\.[0-9]+){3,})(#[0-9]+)?$"
 CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:[.,]\d+)?)")
 
 

@@ -12,7 +12,7 @@ from polypskd.config import CvatVotes
 from polypskd.errors import CohortError
 
 SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton"}
-MACHINE = {"auto", "semi-auto"}
+MACHINE = {"auto", "consensus"}  # a model, and what was merged of several votes
 
 
 @dataclass

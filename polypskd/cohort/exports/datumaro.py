@@ -78,7 +78,7 @@ def _read_item(item: dict[str, Any], form: DatumaroVotes, sheet: Sheet, place: s
         sheet.leave("item", "nobody has annotated it")
     found = [e for e in entries if sheet.expect(e, dict, place, "an annotation") is not None]
     groups = {
-        str(entry.get("group") or "") for entry in found if entry.get("type") not in NOT_PLACED
+        str(entry.get("group") or "") for entry in found if str(entry.get("type")) not in NOT_PLACED
     } - {""}
     marks: list[Mark] = []
     for entry in found:

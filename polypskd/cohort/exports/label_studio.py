@@ -66,6 +66,9 @@ def _read_task(
     predictions = task.get("predictions")
     if isinstance(predictions, list) and predictions:
         sheet.leave("prediction", "it is not a person's vote", len(predictions))
+    drafts = task.get("drafts")
+    if isinstance(drafts, list) and drafts:
+        sheet.leave("draft", "nobody has submitted it", len(drafts))
     if not done:
         sheet.leave("task", "nobody has annotated it")
     for entry in done:
@@ -165,9 +168,10 @@ def _read_flat(task: dict[str, Any], form: LabelStudioVotes, sheet: Sheet, place
     if isinstance(value, dict):
         value = value.get("choices", value.get("taxonomy"))
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        for region in value:
-            kind = next((key for key in region if str(key).endswith("labels")), "region")
-            labels = region.get(kind) if isinstance(region, dict) else None
+        for entry in value:
+            region = entry if isinstance(entry, dict) else {}
+            kind = next((str(key)[:40] for key in region if key.endswith("labels")), "region")
+            labels = region.get(kind)
             label = labels[0] if isinstance(labels, list) and labels else ""
             word = label.strip() if isinstance(label, str) else ""
             sheet.add_region(f"region ({kind})", frame, person, word, place)

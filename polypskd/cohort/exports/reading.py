@@ -252,4 +252,4 @@ def _build_table(sheet: Sheet, names: dict[Person, str], sources: list[Source]) 
         [entry.place if single else f"{entry.file} {entry.place}".strip() for entry in entries],
         dtype=pl.String,
     )
-    return Table(sources[0].name if single else "votes:", cells, places)
+    return Table(sources[0].name if single else "votes", cells, places)

@@ -36,6 +36,8 @@ def read_pieces(path: Path, name: str) -> Iterator[bytes]:
             or holds a NUL byte.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise fail(str(path), "is no file", todo="name the file")  # a pipe would never end
         with path.open("rb") as file:
             size = path.stat().st_size
             if size > LARGEST:

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, generate_uid
 
 from polypskd.cohort.exports.reading import read_export
+from polypskd.cohort.load import load_cohort
 from polypskd.config import CohortConfig
 from polypskd.errors import CohortError
 
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 UID = "1.2.826.0.1.3680043.8.498.1"
 CODES = {"SCT:1187375007": "adenoma", "99TEST:hp": "hyperplastic"}
 ADENOMA, HYPERPLASTIC = ("1187375007", "SCT", "Adenoma"), ("hp", "99TEST", "Hyperplastic polyp")
@@ -222,3 +225,27 @@ def test_a_report_of_highdicom_is_read(tmp_path):
     expected = [(f"{UID}.9", "annotator-1", "adenoma")]
     assert rows(read(tmp_path / "a.dcm")) == expected
     assert rows(read(tmp_path / "a.dcm", question="99TEST:opinion")) == expected
+
+
+@pytest.mark.realdata
+def test_opinions_find_real_frames_by_their_uids(tmp_path):
+    source = SHARED / "dicom" / "endoscopy"
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "key").write_text("0123456789abcdef" * 4)
+    (tmp_path / "key").chmod(0o600)
+    votes = []
+    for place, (name, value) in enumerate({"VL1_UNC": ADENOMA, "VL3_UNC": HYPERPLASTIC}.items()):
+        copy = tmp_path / "frames" / f"{place}.dcm"
+        copy.write_bytes((source / name).read_bytes())
+        uid = dcmread(copy, stop_before_pixels=True).SOPInstanceUID
+        votes.append(group(image(uid), answer(value)))
+    write_report(tmp_path / "reports" / "a.dcm", *votes)
+    section = {
+        "frames": {"kind": "dicom", "root": tmp_path / "frames", "key_file": tmp_path / "key"},
+        "votes": {"kind": "dicom_sr", "path": tmp_path / "reports", "codes": CODES},
+        "classes": ["hyperplastic", "adenoma"],
+    }
+    cohort = load_cohort(CohortConfig.model_validate(section))
+    assert cohort.frame_ids.tolist() == ["0.dcm", "1.dcm"]
+    assert cohort.counts.tolist() == [[0, 1], [1, 0]]
+    assert cohort.annotators == ("annotator-1",)
