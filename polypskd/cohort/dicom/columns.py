@@ -35,7 +35,7 @@ def hide_columns(
     >>> key = b"0123456789abcdef"
     >>> attributes = {"patient": "PatientID", "device": "ManufacturerModelName"}
     >>> hide_columns({"patient": "4711", "device": "CV-190"}, attributes, key)
-    {'patient': 'a99df1dbdac04be8', 'device': 'CV-190'}
+    {'patient': 'd6f9c71fc9711c56', 'device': 'CV-190'}
     """
     return {
         column: values[column] if is_plain(where) else pseudonymize(values[column], key)
