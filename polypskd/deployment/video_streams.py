@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"}
 SAME = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
+CONTAINERS = {"mp4", "mov", "matroska", "avi", "mpeg", "mpegts", "asf"}
+LONGEST_HEAD = 4096  # bytes that tell a decoder how pictures are coded
+MEGAPIXELS = 64.0
 NEEDS = "videos need PyAV; pip install 'polypskd[video]'"
 DAMAGED = DamageError("not a readable video", todo="copy the video anew")
 # Notes that encoders and recorders put between the coded pictures.
@@ -51,7 +54,11 @@ def measure_video(path: Path) -> tuple[int, int]:
     """
     with _open(path) as source:
         stream = source.streams.video[0]
-        return int(stream.codec_context.width), int(stream.codec_context.height)
+        width, height = int(stream.codec_context.width), int(stream.codec_context.height)
+    if not 0 < width * height <= MEGAPIXELS * 1e6:
+        value = f"{width}x{height}"
+        raise DamageError("no size of a video", value, f"at most {MEGAPIXELS:g} megapixels")
+    return width, height
 
 
 def clean_video(path: Path, out: Path, plan: Plan, *, suffix: str) -> None:
@@ -90,7 +97,11 @@ def _open(path: Path) -> Iterator[Any]:
         raise ConfigError(NEEDS) from None
     try:
         with av.open(str(path), "r", metadata_errors="ignore") as source:
-            if not source.streams.video:
+            # A damaged container may pass for a bare stream, with its title among the coded bytes.
+            if not source.streams.video or not CONTAINERS & set(source.format.name.split(",")):
+                raise DAMAGED
+            coding = source.streams.video[0].codec_context
+            if coding is None or len(coding.extradata or b"") > LONGEST_HEAD:
                 raise DAMAGED
             yield source
     except (av.FFmpegError, ValueError, OverflowError):

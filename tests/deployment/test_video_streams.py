@@ -102,3 +102,27 @@ def test_a_cut_or_foreign_file_is_a_fault(tmp_path, share):
     cut.write_bytes(whole[: int(len(whole) * share)] or b"no video at all")
     with pytest.raises(DamageError, match="not a readable video"):
         measure_video(cut)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "sound"), [(".mp4", "libx264", "aac"), (".avi", "mpeg4", "mp3")]
+)
+def test_no_title_comes_out_of_a_damaged_container(tmp_path, suffix, codec, sound):
+    whole = write_video(tmp_path / f"whole{suffix}", codec, sound).read_bytes()
+    rng = np.random.default_rng(4)
+    path, made = tmp_path / f"damaged{suffix}", tmp_path / "made"
+    cleaned = 0
+    for _ in range(150):
+        data = np.frombuffer(whole, np.uint8).copy()
+        at = rng.integers(0, 1000, rng.choice([1, 2, 8, 40]))
+        data[at] = rng.integers(0, 256, len(at))
+        path.write_bytes(data.tobytes())
+        try:
+            measure_video(path)
+            clean_video(path, made, Plan("said clean"), suffix=suffix)
+        except DamageError:
+            continue
+        cleaned += 1
+        found = made.read_bytes()
+        assert not [word for word in (b"ZQ title", b"ZQ comment", b"ZQ artist") if word in found]
+    assert cleaned > 10
