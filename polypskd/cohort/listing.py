@@ -19,7 +19,10 @@ from polypskd.config import DicomFolder, FrameChoice, FrameFolder, ImageFolder, 
 from polypskd.errors import CohortError, ConfigError, Fault
 
 Opened = TypeVar("Opened")
-INSTANCE = "\0instance"  # no column of a config can have this name
+INSTANCE, CLASS = "\0instance", "\0class"  # no column of a config can have these names
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+# Waveforms, presentation states, raw data, registrations, reports, documents.
+PICTURELESS = tuple(f"{STORAGE}{part}" for part in ("9.", "11.", "66", "67", "88.", "104."))
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,16 @@ def tabulate_headers(listing: Listing | None, frames: Sequence[str]) -> Table | 
     return Table("DICOM header of", cells, pl.Series(frames, dtype=pl.String))
 
 
+def _check_pictureless(name: str, kind: str) -> None:
+    """Let pass what is no picture among the pictures: a directory, a report.
+
+    Raises:
+        DamageError: it should be one.
+    """
+    if PurePosixPath(name).name.upper() != "DICOMDIR" and not kind.startswith(PICTURELESS):
+        raise DamageError("no image: the header tells no size", todo="copy the file anew")
+
+
 def find_key(section: DicomFolder) -> bytes:
     """Read the key of the hashes that stand for patients and UIDs.
 
@@ -155,7 +168,7 @@ def _list_dicom(section: DicomFolder) -> Listing:
     check_map(section.attributes)
     secret = not all(map(is_plain, section.attributes.values()))
     key = find_key(section) if secret else b""
-    wanted = {INSTANCE: "SOPInstanceUID", **section.attributes}
+    wanted = {INSTANCE: "SOPInstanceUID", CLASS: "SOPClassUID", **section.attributes}
     files, other = list_files(section.root, _may_be_dicom)
     frames, taken, faults = [], [], []
     headers: dict[str, dict[str, str]] = {}
@@ -168,7 +181,8 @@ def _list_dicom(section: DicomFolder) -> Listing:
                 continue
             about = open_within(section.root, name, lambda path: read_attributes(path, wanted))
             if about.width == about.height == 0:
-                other += 1  # a report, a directory or a presentation state among the pictures
+                _check_pictureless(name, about.columns[CLASS])
+                other += 1
                 continue
             numbers: Sequence[int | None] = [None]
             if about.frames > 1 and section.take == "all":
