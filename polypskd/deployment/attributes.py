@@ -177,7 +177,8 @@ def _check(element: DataElement, make: Callable[[Any], DataElement]) -> DataElem
     if tag == IMAGE_TYPE:
         # Its later values are the vendors' own.
         texts = texts[:2]
-    if not all(check_value(tag, vr, text) for text in texts):
+    few = vr in {"DS", "IS"} or _fits(element)
+    if not few or not all(check_value(tag, vr, text) for text in texts):
         return make(None)
     if tag == AGE:
         texts = [

@@ -26,6 +26,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 DRAWN = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 DAMAGED = DamageError("damaged: its parts do not follow each other", todo="save the image anew")
 MEGAPIXELS = 64.0
+# Heads of frames and scans, tables, restarts: what a decoder needs of a JPEG.
+CODED = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD} - {0xC8}
+PALETTE = 3  # the color type of a PNG whose pixels are numbers of colors
 
 
 def read_image(data: bytes) -> Pixels:
@@ -106,7 +109,7 @@ def strip_jpeg(data: bytes) -> bytes:
             kept.append(b"\xff\xe0\0\x10JFIF\0" + body[5:7] + body[7:12] + b"\0\0")
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
             kept.append(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + body[11:12])
-        elif not (0xE0 <= marker <= 0xEF or marker in {0xFE, *range(0xF0, 0xFE)}):
+        elif marker in CODED:
             kept.append(data[at:end])
         at = end
         if marker == 0xDA:
@@ -152,7 +155,8 @@ def strip_png(data: bytes) -> bytes:
     if not {b"IHDR", b"IDAT"} <= set(kept) or len(kept[b"IHDR"][0]) != 13:
         raise DAMAGED
     chunks = [(b"IHDR", kept[b"IHDR"][0])]
-    chunks += [(kind, kept[kind][0]) for kind in (b"PLTE", b"tRNS") if kind in kept]
+    if kept[b"IHDR"][0][9] == PALETTE:
+        chunks += [(kind, kept[kind][0][:768]) for kind in (b"PLTE", b"tRNS") if kind in kept]
     chunks += [(b"IDAT", _trim_stream(b"".join(kept[b"IDAT"]), kept[b"IHDR"][0])), (b"IEND", b"")]
     return PNG + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -36,7 +36,7 @@ def plant_jpeg(data):
     head = segment(0xE0, thumbnail) + b"".join(
         segment(marker, b"Exif\0\0ZQQZ") for marker in range(0xE1, 0xEE)
     )
-    head += segment(0xFE, b"ZQQZ comment") + segment(0xEF, b"ZQQZ")
+    head += segment(0xDC, b"ZQQZ") + segment(0xFE, b"ZQQZ comment") + segment(0xEF, b"ZQQZ")
     body = data[2:]
     if body[:2] == b"\xff\xe0":
         body = body[2 + struct.unpack_from(">H", body, 2)[0] :]
@@ -114,3 +114,25 @@ def test_damaged_images_end_in_a_fault_or_in_a_readable_image(suffix, data):
     except DamageError:
         return
     assert decode_image(clean).ndim == 3
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_no_note_comes_out_of_a_damaged_image(suffix):
+    if suffix == ".jpg":
+        whole = plant_jpeg(encode(suffix))
+    else:
+        plain = encode(suffix)
+        whole = plain[:33] + make_chunk(b"tEXt", b"ZQQZ\0note") + plain[33:]
+    rng = np.random.default_rng(5)
+    cleaned = 0
+    for _ in range(300):
+        data = np.frombuffer(whole, np.uint8).copy()
+        at = rng.integers(0, 700, rng.choice([1, 2, 8]))
+        data[at] = rng.integers(0, 256, len(at))
+        try:
+            clean, _ = clean_image(data.tobytes(), CLEAN)
+        except DamageError:
+            continue
+        cleaned += 1
+        assert b"ZQQZ" not in clean
+    assert cleaned > 0
