@@ -26,6 +26,8 @@ from polypskd.cohort.outline import (
 
 WORK = 640  # the frame is halved until its longer side is shorter than this
 
+FINDER = 1  # raised when fields come out otherwise: stored pixels hang on it
+
 
 @dataclass(frozen=True)
 class Field:

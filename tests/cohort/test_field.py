@@ -306,3 +306,28 @@ def test_agreeing_on_no_fields_is_refused():
 def test_agreement_does_not_hang_on_the_order():
     seen = [Field(10 + i, 5, 80, 60 + i, "circle", 0.5, (1.0 + i / 50, 1.0)) for i in range(5)]
     assert agree_on_field(seen) == agree_on_field(seen[::-1])
+
+
+@pytest.mark.parametrize("level", [(16, 16, 16), (20, 40, 90), (60, 60, 60), (150, 150, 155)])
+@pytest.mark.parametrize("noise", [0, 1.5])
+def test_a_mask_of_any_dark_or_gray_color_is_told_from_the_picture(level, noise):
+    drawn = draw("octagon", (720, 576), (190, 30, 500, 500), level=level, panel=False)
+    grain = np.random.default_rng(0).normal(0, noise, drawn.pixels.shape)
+    pixels = np.clip(drawn.pixels + grain, 0, 255).astype(np.uint8)
+    check(drawn._replace(pixels=pixels), find_field(pixels))
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 240), (320, 0), (640, 480), (600, 100)])
+def test_a_lumen_at_the_edge_of_a_whole_frame_cuts_nothing(x, y):
+    pixels = mucosa(np.random.default_rng(1), 480, 640).astype(np.float32)
+    rows, columns = np.mgrid[:480, :640]
+    dim = np.clip(np.hypot(columns - x, rows - y) / 260, 0.03, 1)
+    field = find_field((pixels * dim[:, :, None]).astype(np.uint8))
+    assert (field.left, field.top, field.width, field.height) == (0, 0, 640, 480)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (2, 9000), (17, 4000), (641, 33)])
+def test_frames_of_odd_proportions_have_a_field(size):
+    for pixels in (np.zeros((*size, 3), np.uint8), np.full((*size, 3), 200, np.uint8)):
+        field = find_field(pixels)
+        assert crop_frame(pixels, field, 0.25, blank=True).size > 0
