@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from polypskd.cohort.exports.reading import hash_export, read_export
 from polypskd.cohort.load import load_cohort
+from polypskd.cohort.location import hash_tables, list_inputs
 from polypskd.config import CohortConfig, VotesExport, parse_config
 from polypskd.errors import CohortError
 
@@ -350,6 +351,19 @@ def test_the_fingerprint_changes_with_any_file(tmp_path):
     assert None not in {before, hash_export(form)}
     assert hash_export(form) != before
     assert hash_export(VotesExport(path=tmp_path / "none")) is None
+
+
+def test_a_run_is_made_anew_when_one_file_of_an_export_changes(tmp_path):
+    votes = [("f.png", "Dr A", CLASSES[0]), ("f.png", "Dr B", CLASSES[1])]
+    form = write_export("coco", tmp_path, votes)
+    section = {"frames": {"kind": "none"}, "votes": form, "classes": CLASSES}
+    config = CohortConfig.model_validate(section)
+    before = list_inputs(config), hash_tables(config)
+    path = form["path"]["Dr B"]
+    path.write_text(path.read_text(encoding="utf-8").replace(CLASSES[1], "other"), encoding="utf-8")
+    after = list_inputs(config), hash_tables(config)
+    assert before[0] != after[0]
+    assert before[1]["votes_sha256"] != after[1]["votes_sha256"]
 
 
 def test_a_mapping_of_files_is_read_from_the_folder_of_the_config(tmp_path):
