@@ -18,9 +18,11 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from results import record
 
 from polypskd.cohort.video import Video, open_video
+from polypskd.cohort.video.color import convert_frame
 
 GROUP = 60
 
@@ -66,6 +68,14 @@ def read_av(path: Path, frames: int) -> None:
             frame.to_ndarray(format="rgb24")
 
 
+def read_av_exact(path: Path, frames: int) -> None:
+    reformatter = VideoReformatter()
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for _, frame in zip(range(frames), container.decode(video=0), strict=False):
+            convert_frame(reformatter, frame)
+
+
 def read_cv2(path: Path, frames: int) -> None:
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     for _ in range(frames):
@@ -105,7 +115,12 @@ def main() -> None:
             "end": (given.frames - stretch, given.frames),
         }
         random = {name: [] for name in places}
-        ways = {"ours": read_ours, "PyAV": read_av, "cv2": read_cv2}
+        ways = {
+            "ours": read_ours,
+            "PyAV": read_av,
+            "PyAV in our colors": read_av_exact,
+            "cv2": read_cv2,
+        }
         rates = {name: [] for name in ways}
         for turn in range(given.rounds):
             for name, (low, high) in places.items():

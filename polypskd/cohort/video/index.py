@@ -244,11 +244,7 @@ def _order_by_decoding(opened: Opened, count: int) -> Numbers:
     try:
         context = again.stream.codec_context
         context.thread_count = 1
-        context.options = {
-            "skip_loop_filter": "all",
-            "skip_idct": "all",
-            "max_pixels": opened.stream.codec_context.options.get("max_pixels", str(2**26)),
-        }
+        context.options = _coarse(opened)
         seen: list[int] = []
         with told(), again.source.bounded(OPENING + 20 * again.source.length / PACE):
             for ordinal, packet in enumerate(list_packets(again)):
@@ -276,14 +272,26 @@ def _list_lost(shown: Numbers, entry: int, count: int) -> list[int]:
     return [int(ordinal) for ordinal in np.flatnonzero(lost)]
 
 
+def _coarse(opened: Opened) -> dict[str, str]:
+    """Set a decoder to what a plain one gives, without the work that only its looks need."""
+    limit = opened.stream.codec_context.options["max_pixels"]
+    return {"skip_loop_filter": "all", "skip_idct": "all", "max_pixels": limit}
+
+
 def _decode_or_keep(context: Any, packet: Any, ordinal: int) -> list[int]:
     """Give the ordinals that come out; that of a damaged packet, whose place must not be lost."""
+    found = _decode_or_skip(context, packet, ordinal)
+    return [ordinal] if found is None else found
+
+
+def _decode_or_skip(context: Any, packet: Any, ordinal: int) -> list[int] | None:
+    """Give the ordinals that come out; None for a damaged packet."""
     import av
 
     try:
         return [found for found, _ in decode_packet(context, packet, ordinal)]
     except av.error.FFmpegError:
-        return [ordinal]
+        return None
 
 
 def _drop_leading(opened: Opened, entry: int, shown: Numbers) -> Numbers:
@@ -299,13 +307,14 @@ def _drop_leading(opened: Opened, entry: int, shown: Numbers) -> Numbers:
     try:
         context = again.stream.codec_context
         context.thread_count = 1
+        context.options = _coarse(opened)
         with told(), again.source.bounded(OPENING * 4):
             for ordinal, packet in enumerate(list_packets(again)):
-                seen.update(_decode_or_keep(context, packet, ordinal))
+                seen.update(_decode_or_skip(context, packet, ordinal) or ())
                 if entry in seen or ordinal > entry + STRAY:
                     break
             else:
-                seen.update(_decode_or_keep(context, None, len(shown)))
+                seen.update(_decode_or_skip(context, None, -1) or ())
     finally:
         again.close()
     if entry not in seen:
