@@ -134,16 +134,20 @@ def write_faults_table(faults: Iterable[Fault]) -> str:
     return _write(("where", "what", "value", "todo"), rows)
 
 
-def choose_columns(table: str) -> dict[str, Mapping[str, str]]:
+def choose_columns(table: str, given: Given | None = None) -> dict[str, Mapping[str, str]]:
     r"""Give the sections of a config that frames.csv can serve: patients, if all are known.
 
     Args:
         table: frames.csv.
+        given: the votes; only the patients of frames with votes need be known.
 
     >>> choose_columns("frame,file,patient\na.png,a.dcm,4f2a\n")
     {'patients': {'kind': 'column', 'column': 'patient'}}
     """
-    rows = list(csv.DictReader(io.StringIO(table)))
+    voted = None if given is None else set(given.ballots.frames)
+    rows = [
+        row for row in csv.DictReader(io.StringIO(table)) if voted is None or row["file"] in voted
+    ]
     if rows and all(row.get("patient") for row in rows):
         return {"patients": {"kind": "column", "column": "patient"}}
     return {}

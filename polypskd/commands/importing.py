@@ -107,7 +107,7 @@ def _write_first(
     except (ConfigError, CohortError) as error:
         return None, "; ".join(error.lines)
     look.cohort["metadata"] = {"path": (out / "frames.csv").as_posix()}
-    look.cohort.update(choose_columns(table))
+    look.cohort.update(choose_columns(table, given))
     page = write_config(look, folder=out, name="my-cohort")
     journal.write_table("config.yaml", page + write_labels(page, out))
     return out / "config.yaml", ""

@@ -206,3 +206,26 @@ def test_unlike_frames_get_unlike_files_also_where_capitals_do_not_count():
     names = ["a.png", "A.dcm", "a/1.mp4#2", "a/1_000002.png", "b.dcm#1"]
     targets = [target.lower() for target in name_targets(names).values()]
     assert len(set(targets)) == len(names)
+
+
+def test_patients_of_headers_are_taken_where_all_voted_frames_have_one(export):
+    rows = [f"clip#{n},{who},{('low', 'high')[n - 1]}" for n in (1, 2) for who in ("A", "B")]
+    write_table(export / "votes.csv", "frame,annotator,vote", rows)
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    page = yaml.safe_load((export / "cohort" / "config.yaml").read_text())
+    assert page["cohort"]["patients"] == {"kind": "column", "column": "patient"}
+
+
+def test_the_contact_sheet_tells_faults_and_shows_what_is_left(export):
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    cohort = export / "cohort"
+    done = call(cohort, "check", "config.yaml", "--html", "sheet.html", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["html"] == "sheet.html"
+    assert (cohort / "sheet.html").read_text().count("<figure") == 8
+    (cohort / "frames" / "clip_000001.png").write_bytes(b"")
+    done = call(cohort, "check", "config.yaml", "--html", "sheet.html")
+    assert done.returncode == 1
+    page = (cohort / "sheet.html").read_text()
+    assert page.count("<figure") == 7
+    assert "1 fault to mend" in page

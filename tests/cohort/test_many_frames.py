@@ -1,6 +1,7 @@
 """DICOM files and videos with votes, from the files to the cohort and its pixels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,3 +232,14 @@ def test_the_fingerprint_covers_headers_and_the_key_but_does_not_hold_it(exams):
 @pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-1", "1e3", "9" * 40])
 def test_what_is_no_time_is_none(text):
     assert read_time(text) is None
+
+
+@pytest.mark.realdata
+def test_four_encodings_of_one_endoscopy_frame_join_into_one_patient(tmp_path):
+    root = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom" / "endoscopy"
+    frames = {"kind": "dicom", "root": root, "key_file": write_key(tmp_path)}
+    cohort = load(tmp_path, vote_on(["VL1_UNC", "VL1_RLE", "VL1_J2KR"]), frames=frames)
+    assert len(set(cohort.patient_ids)) == 1
+    pixels = [read_frame(root / path) for path in cohort.paths]
+    assert pixels[0].shape == (486, 756, 3)
+    assert all(np.array_equal(pixels[0], other) for other in pixels[1:])
