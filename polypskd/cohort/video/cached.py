@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 from polypskd.cohort.video.color import Pixels
@@ -18,7 +19,6 @@ Key = tuple[str, int, int, int, int, float]
 
 _mine = threading.local()
 _indexes: OrderedDict[Key, Index] = OrderedDict()
-_lock = threading.Lock()
 
 
 def read_video_frame(
@@ -82,14 +82,13 @@ def _open_kept(path: Path, min_side: int, max_megapixels: float) -> Video:
     kept = _list_kept()
     video = kept.get(key)
     if video is None:
-        with _lock:
-            index = _indexes.get(key)
+        index = _indexes.get(key)
         video = open_video(path, min_side=min_side, max_megapixels=max_megapixels, index=index)
         kept[key] = video
         while len(kept) > OPEN:
             kept.popitem(last=False)[1].close()
-        with _lock:
-            _indexes[key] = video.index
+        _indexes[key] = video.index
+        with suppress(KeyError):  # no lock, which a fork might copy while it is held
             while len(_indexes) > KNOWN:
                 _indexes.popitem(last=False)
     kept.move_to_end(key)
