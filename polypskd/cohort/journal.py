@@ -34,6 +34,7 @@ class Journal:
         about = self.folder / "import.json"
         key = fingerprint(options)
         _check_own(out, about, key)
+        _clear_leftovers(out)
         write_json(about, {"options": key})
         self.known = self._read()
 
@@ -104,6 +105,15 @@ class Journal:
             with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
                 file.write("\n")
         return known
+
+
+def _clear_leftovers(out: Path) -> None:
+    """Remove what a killed import left half-written; links are not followed."""
+    for folder, folders, names in os.walk(out):
+        folders[:] = [name for name in folders if not (Path(folder) / name).is_symlink()]
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                (Path(folder) / name).unlink(missing_ok=True)
 
 
 def _check_own(out: Path, about: Path, key: str) -> None:

@@ -116,6 +116,7 @@ def test_a_killed_import_goes_on_to_the_same_bytes(export):
     lines = journal.read_text().splitlines(keepends=True)
     # As a kill leaves it: some frames noted, a line cut, a frame without its line, no tables.
     journal.write_text("".join(lines[:4]) + lines[4][:20])
+    (cohort / "frames" / ".clip_000001.png.x7_2.tmp").write_bytes(b"half")
     for name in ("frames.csv", "votes.csv", "config.yaml", ".import/tables.json"):
         (cohort / name).unlink()
     for line in lines[6:]:
