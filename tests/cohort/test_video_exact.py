@@ -109,6 +109,20 @@ def test_a_stream_cut_in_the_middle_of_an_open_group_starts_at_its_first_whole_f
         compare_everywhere(data, want)
 
 
+@pytest.mark.parametrize("form", ["h264", "mpeg2video", "mpegts", "vob", "mp4"])
+def test_a_byte_of_padding_at_the_end_changes_nothing(form):
+    codec = "mpeg2video" if form in ("mpeg2video", "vob") else "libx264"
+    data = make_clip(form, codec, bf=2)
+    compare_everywhere(data + b"\0", decode_all(data))
+
+
+def test_stuffing_for_a_constant_rate_is_no_damage():
+    rate = {"b": "900k", "minrate": "900k", "maxrate": "900k", "bufsize": "200k"}
+    data = make_clip("mpeg2video", "mpeg2video", options=rate)
+    assert bytes(64) in data
+    compare_everywhere(data, decode_all(data))
+
+
 @pytest.mark.parametrize(("codec", "how"), [("mpeg2video", {}), ("libx264", {"options": OPEN})])
 def test_a_transport_stream_cut_anywhere_starts_at_its_first_whole_frame(codec, how):
     data = make_clip("mpegts", codec, bf=2, **how)

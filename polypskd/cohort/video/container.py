@@ -224,7 +224,7 @@ def set_decoder(stream: VideoStream, max_megapixels: float) -> None:
     context = stream.codec_context
     context.thread_count = 1
     context.options = {
-        "err_detect": "crccheck+bitstream+buffer+explode",
+        "err_detect": "crccheck+explode",
         "max_pixels": str(int(max_megapixels * 1e6)),
     }
 
