@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +18,7 @@ from polypskd.cohort.exports.recognition import is_export, recognize_export
 from polypskd.cohort.frames import READERS, list_frames
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.remarks import find_pattern, remark_votes
-from polypskd.cohort.tables import ROW, Table, read_table
+from polypskd.cohort.tables import ROW, Table, list_columns, read_table
 from polypskd.config import ColumnSplit, VotesTable
 from polypskd.errors import ConfigError
 
@@ -38,6 +39,7 @@ REFERENCE = re.compile(
 SELECTED = re.compile(r"selected (.+?) \(out of (\d+)\)", re.I)  # as in MHIST
 MISSING = VotesTable.model_fields["missing"].default
 MOST_CLASSES = 50
+MOST_ANNOTATORS = 500
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         for recognize in (_as_selected, _as_counts, _as_long, _as_wide, _as_subclass)
     )
     if not recognized or len(guess.classes) < 2:
-        columns = ", ".join(table.columns)
+        columns = list_columns(table.columns)
         raise ConfigError(
             f"{votes}: no known form of votes; its columns are: {columns}; counts of votes stand "
             "under votes_<class>, or are named in cohort.votes.columns {class: column}; "
@@ -247,7 +249,8 @@ def _words_columns(guess: _Guess) -> dict[str, set[str]]:
 
 
 def _as_wide(guess: _Guess) -> bool:
-    columns = _words_columns(guess)
+    # Each is compared with each: more columns than that are no annotators.
+    columns = dict(islice(_words_columns(guess).items(), MOST_ANNOTATORS))
     alike: list[str] = []
     for values in columns.values():
         group = [
