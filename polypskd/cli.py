@@ -13,6 +13,8 @@ import typer
 
 from polypskd.commands.cohort import check, init
 from polypskd.commands.comparison import compare
+from polypskd.commands.deidentify import deidentify
+from polypskd.commands.importing import import_cohort
 from polypskd.commands.options import say
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
@@ -34,11 +36,13 @@ app = typer.Typer(
 
 for _verb in (demo, init, check, compare):
     app.command()(_verb)
+app.command("import")(import_cohort)
 for _name, _text in STEPS.items():
     app.command(_name, help=_text)(build_step(_name))
 app.command()(run)
 app.command()(report)
 app.command()(samplesize)
+app.command()(deidentify)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polypskd.arrays import write_arrays
 from polypskd.artifacts import RunLog, describe_machine, write_atomic
+from polypskd.cohort.decoders import describe_decoders
 from polypskd.config import Config
 from polypskd.evaluation import Outputs, evaluate, score_information
 from polypskd.labels.scheme import Scheme, name_levels
@@ -135,6 +136,7 @@ def describe_judgement(config: Config, student: Judged, teacher: Judged | None) 
 def describe_provenance(material: Material) -> dict[str, Any]:
     """Say where and from what the numbers of a run were made, but for the hashes of its files."""
     return describe_machine() | {
+        "decoders": describe_decoders(material.examples.path.tolist()),
         "device": material.device.type,
         "processes": world_size(),
         "seed": material.config.seed,

@@ -39,6 +39,7 @@ def describe_cohort(cohort: Cohort) -> tuple[dict[str, Any], str]:
         "annotators": len(cohort.annotators) or None,
         "votes": votes,
         "excluded": dict(reasons),
+        "notes": list(cohort.notes),
         "warnings": [] if cohort.patients_known else [PATIENTS_UNKNOWN],
     }
     lines = [
@@ -51,6 +52,7 @@ def describe_cohort(cohort: Cohort) -> tuple[dict[str, Any], str]:
     if reasons:
         lines.append(f"Left out    {sum(reasons.values()):>9,}")
         lines += [f"  {count:>6,}  {reason}" for reason, count in reasons.most_common(10)]
+    lines += [f"NOTE  {note}" for note in cohort.notes]
     lines += [f"WARNING  {warning}" for warning in result["warnings"]]
     lines.append("No faults found.")
     return result, "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 
 Event = dict[str, Any]
 TITLES = {
+    "import": "Importing frames",
     "derive": "Labels from votes",
     "decode": "Decoding frames",
     "teacher": "Training the teacher",
@@ -19,6 +20,7 @@ TITLES = {
     "robustness": "Corrupting frames",
     "report": "Writing the report",
     "compare": "Comparing",
+    "deidentify": "De-identifying",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from polypskd.account import report, study
 from polypskd.cohort.location import locate_cohort
 from polypskd.config import Config
+from polypskd.errors import CohortError, OutputError
 from polypskd.pipeline import derive, distill, evaluate, teach
 from polypskd.ranks import is_first, world_size
 from polypskd.runs import Run
@@ -83,4 +85,47 @@ def check(config: Config, folder: Path) -> Cohort:
     labels = config.labels.model_copy(update={"resamples": 0})
     derive_labels(cohort, config.model_copy(update={"labels": labels}))
     check_columns(config.study, cohort.columns, cohort.annotators, cohort.patient_ids)
+    return cohort
+
+
+def write_sheet(config: Config, folder: Path, html: Path) -> Cohort:
+    """Check a cohort and write its contact sheet, also where there are faults to tell on it.
+
+    Args:
+        config: the experiment.
+        folder: where a synthetic cohort is drawn.
+        html: the page.
+
+    Raises:
+        PolypskdError: as `check`, after the page was written.
+        OutputError: a folder stands in the page's place, or it cannot be written.
+    """
+    from polypskd.artifacts import write_text
+    from polypskd.cohort.load import load_cohort
+    from polypskd.cohort.location import locate_frames
+    from polypskd.reporting import contact_sheet
+
+    if html.is_dir():
+        raise OutputError(f"{html}: is a folder; give --html a file")
+    failed: CohortError | None = None
+    cohort: Cohort | None = None
+    try:
+        cohort = check(config, folder)
+    except CohortError as error:
+        failed = error
+        rest = config.cohort.model_copy(update={"drop_faulty": True})
+        with contextlib.suppress(CohortError):
+            cohort = load_cohort(locate_cohort(rest, seed=config.seed, folder=folder))
+    page = contact_sheet.write_sheet(
+        config.name,
+        cohort,
+        locate_frames(config.cohort, folder),
+        crop=config.cohort.crop,
+        faults=failed.faults if failed else (),
+        seed=config.seed,
+    )
+    write_text(html, page)
+    if failed is not None:
+        raise failed
+    assert cohort is not None  # noqa: S101  (for the type checker)
     return cohort

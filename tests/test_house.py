@@ -11,10 +11,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "polypskd"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
+DICOM_ROOMS = {"cohort/dicom/", "cohort/exports/opinions.py", "deployment/"}
 ROOMS = {
     "albumentations": {"data/augment.py"},
     "monai": {"models/networks.py"},
-    "pydicom": {"cohort/dicom.py"},
+    "pydicom": DICOM_ROOMS,
+    "pylibjpeg": DICOM_ROOMS,
+    "openjpeg": DICOM_ROOMS,
+    "jpeg_ls": DICOM_ROOMS,
+    "simplejpeg": DICOM_ROOMS,
+    "av": {"cohort/video", "deployment/video_streams.py"},
     "sklearn": {"metrics/"},
     "typer": {"cli.py", "commands/"},
     "matplotlib": {"reporting/"},

@@ -30,6 +30,7 @@ class Ballots:
         per_frame: whether the table has one row a frame.
         used: columns of the table that hold frames or votes and are not carried along.
         faults: what is wrong.
+        notes: what an export holds that was not used, and why.
     """
 
     votes: pl.DataFrame = field(default_factory=empty_votes)
@@ -40,6 +41,7 @@ class Ballots:
     per_frame: bool = True
     used: tuple[str, ...] = ()
     faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def drop_double(ballots: Ballots, rows: Rows) -> tuple[Rows, frozenset[str]]:
@@ -68,10 +70,10 @@ def drop_double(ballots: Ballots, rows: Rows) -> tuple[Rows, frozenset[str]]:
         same = "the same vote" if row["other"] == row["value"] else "another vote"
         ballots.faults.append(
             Fault(
-                f"{ballots.table.name} row {row[ROW]}",
+                f"{ballots.table.name} {ballots.table.place(row[ROW])}".rstrip(),
                 "annotator votes twice on one frame:",
                 row["annotator"],
-                f"{same} stands in row {row['first']}; keep one",
+                f"{same} stands in {ballots.table.place(row['first'])}; keep one",
                 row["frame"],
             )
         )

@@ -22,13 +22,14 @@ class Column:
 
 
 class Columns:
-    """Columns of the metadata and of the votes table, by name; the metadata come first."""
+    """Columns of metadata, DICOM headers and the votes table; the first of a name counts."""
 
-    def __init__(self, metadata: Table | None, ballots: Ballots) -> None:
+    def __init__(
+        self, metadata: Table | None, ballots: Ballots, headers: Table | None = None
+    ) -> None:
         self.tables: list[tuple[Table, bool]] = []
         self.frames = ballots.frames
-        if metadata is not None:
-            self.tables.append((metadata, True))
+        self.tables += [(table, True) for table in (metadata, headers) if table is not None]
         if ballots.table is not None:
             self.tables.append((ballots.table, ballots.per_frame))
 
@@ -73,7 +74,7 @@ class Columns:
         ]
         empty = cells.filter(pl.col("value") == "").select(ROW, "frame")
         faults += tell_rows(table, empty, f"{name!r} is empty", "fill it in")
-        return Column(table, cells.with_columns(pl.col("value").replace("", None)))
+        return Column(table, cells.with_columns(pl.col("value").cast(pl.String).replace("", None)))
 
     def _name(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Give rows of the votes table their frames by name."""

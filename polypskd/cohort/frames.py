@@ -1,4 +1,4 @@
-"""Frames as files: listed, read, and checked one by one.
+"""Frames: listed, read, and checked one by one.
 
 A frame that cannot be trusted is a fault and never a grey picture: OpenCV fills the missing part of
 a cut JPEG and says so on stderr alone, so the file's end is looked at first, and the size in the
@@ -18,22 +18,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.damage import SAVE, DamageError
+from polypskd.cohort.opened import Limits, read_of_many
 from polypskd.errors import CohortError, Fault
+
+__all__ = [
+    "READERS",
+    "DamageError",
+    "Pixels",
+    "Reader",
+    "check_frames",
+    "decode_image",
+    "list_frames",
+    "measure_header",
+    "read_frame",
+]
 
 Pixels = NDArray[np.uint8]
 Reader = Callable[[bytes], Pixels]
 CANNOT = "not a readable image"
-SAVE = "save the image anew"
 CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
 BATCH = 256  # frames checked between two looks at what the decoders printed
-
-
-class DamageError(Exception):
-    """What is wrong with a file's bytes; `read_frame` turns it into a fault of the file."""
-
-    def __init__(self, what: str, value: str = "", todo: str = SAVE) -> None:
-        super().__init__(what)
-        self.what, self.value, self.todo = what, value, todo
 
 
 def decode_image(data: bytes) -> Pixels:
@@ -79,12 +84,11 @@ READERS: dict[str, Reader] = {
     ".tif": decode_image,
     ".tiff": decode_image,
     ".bmp": decode_image,
-    # ".dcm": decode_dicom goes here: bytes in, (H, W, 3) uint8 RGB out. Videos are cut into frames.
 }
 
 
 def list_frames(root: Path) -> tuple[list[str], int]:
-    """List the frames below a folder; hidden files and folders are skipped.
+    """List the image files below a folder; hidden files and folders are skipped.
 
     Returns:
         Sorted paths below `root`, with / between the parts, and the number of files of a suffix
@@ -93,11 +97,23 @@ def list_frames(root: Path) -> tuple[list[str], int]:
     Raises:
         CohortError: the folder is missing.
     """
+    return list_files(root, lambda name: Path(name).suffix.lower() in READERS)
+
+
+def list_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], int]:
+    """List files below a folder by their names; hidden files and folders are skipped.
+
+    Returns:
+        Sorted paths below `root`, with / between the parts, and the number of other files.
+
+    Raises:
+        CohortError: the folder is missing.
+    """
     if not root.is_dir():
         fault = Fault(str(root), "folder of frames not found", todo="check cohort.frames.root")
         raise CohortError([fault])
-    frames = []
-    unknown = 0
+    found = []
+    other = 0
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(folder).relative_to(root).as_posix()
@@ -105,18 +121,29 @@ def list_frames(root: Path) -> tuple[list[str], int]:
         for name in names:
             if name.startswith("."):
                 continue
-            if Path(name).suffix.lower() in READERS:
-                frames.append(prefix + name)
+            if wanted(name):
+                found.append(prefix + name)
             else:
-                unknown += 1
-    return sorted(frames), unknown
+                other += 1
+    return sorted(found), other
+
+
+def check_within(root: Path, name: str) -> None:
+    """Refuse a path that leads outside a folder, by its parts or by a link.
+
+    Raises:
+        DamageError: it does.
+    """
+    inside = os.path.realpath(root)
+    if os.path.commonpath([inside, os.path.realpath(root / name)]) != inside:
+        raise DamageError("leads outside the frames' folder", todo="copy the file into the folder")
 
 
 def read_frame(path: Path, *, min_side: int = 1, max_megapixels: float = 64.0) -> Pixels:
     """Read one frame.
 
     Args:
-        path: an image file.
+        path: an image file, or a DICOM file or video with `#` and the frame's number.
         min_side: shortest side allowed, in pixels.
         max_megapixels: largest area allowed; a larger image is not decoded.
 
@@ -133,7 +160,12 @@ def read_frame(path: Path, *, min_side: int = 1, max_megapixels: float = 64.0) -
 
 
 def check_frames(
-    root: Path, paths: Sequence[str], *, min_side: int, max_megapixels: float
+    root: Path,
+    paths: Sequence[str],
+    *,
+    min_side: int,
+    max_megapixels: float,
+    look: Callable[[str, Pixels], object] | None = None,
 ) -> list[Fault]:
     """Decode every frame and tell what is wrong; one bad frame does not stop the others.
 
@@ -142,10 +174,26 @@ def check_frames(
         paths: paths below `root`.
         min_side: shortest side allowed, in pixels.
         max_megapixels: largest area allowed; larger images are not decoded.
+        look: called with the name and the (H, W, 3) pixels of each sound frame, from two threads;
+            what it raises as DamageError is a fault of the frame.
+
+    Returns:
+        The faults, in the order of `paths`.
     """
+    look = look or (lambda name, pixels: None)
 
     def check(name: str) -> Fault | None:
-        return _try_frame(root / name, name, min_side, max_megapixels)[0]
+        try:
+            check_within(root, name)
+        except DamageError as damage:
+            return Fault(name, damage.what, damage.value, damage.todo, frame=name)
+        fault, pixels = _try_frame(root / name, name, min_side, max_megapixels)
+        if fault is None and pixels is not None:
+            try:
+                look(name, pixels)
+            except DamageError as damage:
+                return Fault(name, damage.what, damage.value, damage.todo, frame=name)
+        return fault
 
     def check_alone(name: str) -> Fault | None:
         with _hear_decoders() as heard:
@@ -157,7 +205,7 @@ def check_frames(
     faults: list[Fault | None] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for start in range(0, len(paths), BATCH):
-            batch = paths[start : start + BATCH]
+            batch = list(paths[start : start + BATCH])
             with _hear_decoders() as heard:
                 found = list(pool.map(check, batch))
             if any(word in heard() for word in CORRUPT):
@@ -185,18 +233,19 @@ def _hear_decoders() -> Iterator[Callable[[], bytes]]:
 def _try_frame(
     path: Path, name: str, min_side: int, max_megapixels: float
 ) -> tuple[Fault | None, Pixels | None]:
+    limits = (min_side, max_megapixels)
     try:
         reader = READERS.get(path.suffix.lower())
         if reader is None:
-            raise DamageError("unknown suffix", path.suffix, f"use one of: {', '.join(READERS)}")
+            return None, read_of_many(path, Limits(*limits))
         data = path.read_bytes()
         if not data:
             raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
         size = measure_header(data)
         if size is not None:
-            _check_size(*size, min_side, max_megapixels)
+            _check_size(*size, *limits)
         pixels = reader(data)
-        _check_size(pixels.shape[1], pixels.shape[0], min_side, max_megapixels)
+        _check_size(pixels.shape[1], pixels.shape[0], *limits)
     except DamageError as damage:
         return Fault(name, damage.what, damage.value, damage.todo, frame=name), None
     except FileNotFoundError:

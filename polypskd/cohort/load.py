@@ -6,16 +6,19 @@ Everything is looked at before anything is told, so that one run shows every fau
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from polypskd.cohort.address import split_address
 from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
-from polypskd.cohort.frames import check_frames, list_frames
+from polypskd.cohort.listing import Listing, list_cohort, tabulate_headers
 from polypskd.cohort.matching import Matcher
+from polypskd.cohort.naming import name_frames
+from polypskd.cohort.survey import Survey, survey_frames
 from polypskd.cohort.table import Cohort, Exclusion, Ints, Words
 from polypskd.cohort.tables import (
     FRAME,
@@ -30,11 +33,13 @@ from polypskd.cohort.votes import read_votes
 from polypskd.config import (
     CohortConfig,
     ColumnSplit,
-    ImageFolder,
+    FrameFolder,
     PatientColumn,
     PatientPattern,
 )
 from polypskd.errors import CohortError, ConfigError, Fault
+
+QUALITY = "quality beyond a limit of cohort.quality"
 
 
 def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
@@ -51,41 +56,39 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     """
     if config.frames.kind == "synthetic":
         raise ConfigError("cohort.frames: synthetic frames are written to a folder before loading")
-    root = config.frames.root if isinstance(config.frames, ImageFolder) else None
-    images = None
-    if root is not None:
-        images, unknown = list_frames(root)
-        if not images:
-            what = f"no frames in this folder ({unknown} other files)"
-            raise CohortError([Fault(str(root), what, todo="check cohort.frames.root")])
-    ballots, metadata, faults = _read_tables(config, images)
+    listing = list_cohort(config.frames) if isinstance(config.frames, FrameFolder) else None
+    root = listing.root if listing else None
+    ballots, metadata, faults = _read_tables(config, listing)
     # Frames go by number until the end: a million Python strings are as large as their votes.
     stays = np.zeros(len(ballots.frames), dtype=np.bool_)
     stays[ballots.votes["frame"].to_numpy()] = True
     kept = _choose(ballots.frames, stays)
-    columns = Columns(metadata, ballots)
+    columns = Columns(metadata, ballots, tabulate_headers(listing, kept.to_list()))
     patients = _read_patients(config, kept, columns, faults)
     split = _read_split(config, kept, columns, faults)
     if split is not None and patients is not None:
         faults += _find_leaks(patients, split)
+    survey = Survey()
     if root is not None and check_pixels:
-        limits = {"min_side": config.min_side, "max_megapixels": config.max_megapixels}
-        faults += check_frames(root, kept.to_list(), **limits)  # type: ignore[arg-type]
+        survey = survey_frames(root, kept.to_list(), config)
+        faults += survey.faults
     dropped = {fault.frame: fault for fault in reversed(faults) if fault.frame}
+    leave = set(dropped) | set(survey.excluded)
     if faults and not (config.drop_faulty and all(fault.frame for fault in faults)):
         raise CohortError(faults)
     sound = np.ones(len(kept), dtype=np.bool_)
-    if dropped:
-        sound = ~kept.is_in(list(dropped)).to_numpy()
+    if leave:
+        sound = ~kept.is_in(list(leave)).to_numpy()
         stays[np.flatnonzero(stays)[~sound]] = False
         kept = _choose(kept, sound)
     frame, annotator, fine = _index_votes(ballots.votes, stays)
     ballots.votes = ballots.votes.clear()
     _check_classes(config, fine)
-    unseen = pl.Series(images or (), dtype=pl.String)
-    reasons = dict.fromkeys(unseen.filter(~unseen.is_in(ballots.frames.implode())), "no votes")
+    reasons = dict.fromkeys(_list_unseen(listing, ballots), "no votes")
     reasons |= ballots.ignored
+    reasons |= dict.fromkeys(survey.excluded, QUALITY)
     reasons |= {frame: fault.what.rstrip(":") for frame, fault in dropped.items()}
+    details = survey.excluded | {frame: _detail(fault) for frame, fault in dropped.items()}
     return Cohort(
         frame_ids=_words(kept),
         paths=_words(kept) if root is not None else np.zeros(len(kept), dtype="<U1"),
@@ -99,12 +102,31 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         vote_annotator=annotator,
         vote_fine=fine,
         split=None if split is None else _words(_choose(split.cells["split"], sound)),
-        columns=columns.carry(kept, _named_columns(config)),
+        columns=columns.carry(kept, _named_columns(config)) | _tabulate(survey, kept),
         exclusions=tuple(
-            Exclusion(frame, reasons[frame], _detail(dropped[frame]) if frame in dropped else "")
-            for frame in sorted(reasons)
+            Exclusion(frame, reasons[frame], details.get(frame, "")) for frame in sorted(reasons)
         ),
+        notes=tuple(ballots.notes),
     )
+
+
+def _list_unseen(listing: Listing | None, ballots: Ballots) -> pl.Series:
+    """List the frames without votes; files none of whose frames has one, where votes name them."""
+    seen = ballots.frames
+    if listing is None:
+        return seen.clear()
+    if listing.named:
+        seen = pl.Series([split_address(name)[0] for name in seen], dtype=pl.String)
+    frames = pl.Series(listing.frames, dtype=pl.String)
+    return frames.filter(~frames.is_in(seen.implode()))
+
+
+def _tabulate(survey: Survey, frames: pl.Series) -> dict[str, Words]:
+    """Give the measures of these frames as columns."""
+    if not survey.measures:
+        return {}
+    rows = [survey.measures[frame] for frame in frames]
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def _detail(fault: Fault) -> str:
@@ -120,22 +142,20 @@ def _choose(values: pl.Series, some: NDArray[np.bool_]) -> pl.Series:
 
 
 def _read_tables(
-    config: CohortConfig, images: list[str] | None
+    config: CohortConfig, listing: Listing | None
 ) -> tuple[Ballots, Table | None, list[Fault]]:
     """Read votes and metadata, and gather the faults of both before giving up."""
-    faults: list[Fault] = []
+    faults: list[Fault] = list(listing.faults) if listing else []
     ballots: Ballots | None = None
     metadata: Table | None = None
     try:
-        ballots = read_votes(config, images)
+        ballots = read_votes(config, listing)
         faults += ballots.faults
     except CohortError as error:
         faults += error.faults
-    known = images
-    if known is None:
-        known = ballots.frames.to_list() if ballots and config.metadata else []
+    named = ballots.frames if ballots and config.metadata else pl.Series(dtype=pl.String)
     try:
-        metadata = _read_metadata(config, known, faults)
+        metadata = _read_metadata(config, listing, named, faults)
     except CohortError as error:
         faults += error.faults
     unread = config.metadata is not None and metadata is None
@@ -144,23 +164,50 @@ def _read_tables(
     return ballots, metadata, faults
 
 
-def _read_metadata(config: CohortConfig, frames: list[str], faults: list[Fault]) -> Table | None:
+def _read_metadata(
+    config: CohortConfig, listing: Listing | None, named: pl.Series, faults: list[Fault]
+) -> Table | None:
     if config.metadata is None:
         return None
     table = read_table(config.metadata.path)
     lacking = missing_columns(table, [config.metadata.frame])
     if lacking:
         raise CohortError(lacking)
+    table, wrong = name_frames(table, config.metadata, listing)
+    faults += wrong
     cells = table.cells.with_columns(pl.col(config.metadata.frame).alias("\0given"))
     given = cells.group_by("\0given").agg(pl.col(ROW).min()).sort(ROW)
     # Metadata often tell of more frames than were voted on: no fault.
-    found, more = Matcher(frames).match(table, given, strict=False)
+    found, more = _match_metadata(listing, named).match(table, given, strict=False)
     faults += more
     cells = cells.join(found.rename({"frame": FRAME}), on="\0given", how="inner").drop("\0given")
     twice = first_duplicates(cells, FRAME).select(ROW, value=FRAME, frame=FRAME)
     faults += tell_rows(table, twice, "a second row for frame", "keep one row a frame")
     cells = cells.filter(~pl.col(ROW).is_in(twice[ROW].implode()))
-    return Table(table.name, cells.drop(config.metadata.frame))
+    cells = _spread_files(cells, named)
+    return replace(table, cells=cells.drop(config.metadata.frame))
+
+
+def _match_metadata(listing: Listing | None, named: pl.Series) -> Matcher:
+    """Match frames, and files of many frames: what is told of a file holds for each of them."""
+    if listing is None:
+        return Matcher(named.to_list())
+    files = {split_address(name)[0] for name in listing.frames}
+    return Matcher(sorted(files.union(listing.frames)), named=listing.named)
+
+
+def _spread_files(cells: pl.DataFrame, named: pl.Series) -> pl.DataFrame:
+    """Give what a row tells of a file to those of its frames that have no row of their own."""
+    own = set(cells[FRAME])
+    frames = [(name, split_address(name)[0]) for name in named]
+    missing = [(name, file) for name, file in frames if name not in own and file in own]
+    if not missing:
+        return cells
+    order = ["name", FRAME]
+    more = pl.DataFrame(missing, schema=dict.fromkeys(order, pl.String), orient="row")
+    more = more.join(cells, on=FRAME, how="left", maintain_order="left")
+    more = more.drop(FRAME).rename({"name": FRAME}).select(cells.columns)
+    return pl.concat([cells, more])
 
 
 @dataclass(frozen=True)

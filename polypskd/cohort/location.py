@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import file_hash, write_text
-from polypskd.cohort.frames import list_frames
+from polypskd.cohort.exports.reading import hash_export
+from polypskd.cohort.listing import find_key, list_sources
+from polypskd.cohort.pseudonyms import pseudonymize
 from polypskd.cohort.table import Exclusion
 from polypskd.config import (
     CohortConfig,
+    DicomFolder,
+    FrameFolder,
     ImageFolder,
     LongVotes,
     Metadata,
     PatientColumn,
     SyntheticFrames,
+    VotesExport,
 )
+
+END = 64 << 10  # bytes at either end of a file that a fingerprint covers
 
 
 def locate_cohort(config: CohortConfig, *, seed: int, folder: Path) -> CohortConfig:
@@ -46,29 +54,60 @@ def locate_cohort(config: CohortConfig, *, seed: int, folder: Path) -> CohortCon
 
 def locate_frames(config: CohortConfig, folder: Path) -> Path | None:
     """Give the frames' root without drawing anything; None for votes without frames."""
-    if isinstance(config.frames, ImageFolder):
+    if isinstance(config.frames, FrameFolder):
         return config.frames.root
     return folder / "frames" if isinstance(config.frames, SyntheticFrames) else None
 
 
 def list_inputs(config: CohortConfig) -> list[Any]:
-    """List what a fingerprint covers: tables by their bytes, frames by name and size."""
+    """List what a fingerprint covers: tables by their bytes, frames by name and size.
+
+    Of DICOM files and videos also the bytes at both ends, in which headers and indexes lie, and of
+    the key of pseudonyms a pseudonym.
+    """
     parts: list[Any] = []
     for section in (config.votes, config.metadata):
         path = getattr(section, "path", None)
         if path is not None:
-            parts.append(file_hash(path) if path.is_file() else None)
-    if isinstance(config.frames, ImageFolder):
+            parts.append(_hash_table(section))
+    if isinstance(config.frames, FrameFolder):
         root = config.frames.root
-        parts.append([(name, (root / name).stat().st_size) for name in list_frames(root)[0]])
+        names = list_sources(config.frames)
+        if isinstance(config.frames, ImageFolder):
+            parts.append([(name, (root / name).stat().st_size) for name in names])
+        else:
+            parts.append([(name, *_hash_ends(root / name)) for name in names])
+    if isinstance(config.frames, DicomFolder) and (config.frames.key_file or config.frames.key_env):
+        parts.append(pseudonymize("key", find_key(config.frames)))
     return parts
+
+
+def _hash_table(section: Any) -> str | None:
+    """Give the SHA-256 of a table or of all files of an export; None where one is missing."""
+    if isinstance(section, VotesExport):
+        return hash_export(section)
+    return file_hash(section.path) if section.path.is_file() else None
+
+
+def _hash_ends(path: Path) -> tuple[int, str]:
+    """Give a file's size, and the SHA-256 of its first and last bytes; the root may hold links."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest = hashlib.sha256(file.read(END))
+            file.seek(max(size - END, 0))
+            digest.update(file.read(END))
+    except OSError:
+        return -1, ""  # reading it tells why
+    return size, digest.hexdigest()
 
 
 def hash_tables(config: CohortConfig) -> dict[str, str]:
     """Give ``votes_sha256`` and ``metadata_sha256``, each where such a table was given."""
     sections = {"votes_sha256": config.votes, "metadata_sha256": config.metadata}
-    paths = {name: getattr(section, "path", None) for name, section in sections.items()}
-    return {name: file_hash(path) for name, path in paths.items() if path is not None}
+    given = {name: item for name, item in sections.items() if getattr(item, "path", None)}
+    hashes = {name: _hash_table(section) for name, section in given.items()}
+    return {name: found for name, found in hashes.items() if found is not None}
 
 
 def write_exclusions(path: Path, exclusions: Sequence[Exclusion]) -> None:

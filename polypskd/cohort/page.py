@@ -51,8 +51,8 @@ def write_config(look: Recognized, folder: Path, name: str = "my-cohort") -> str
 def _relative(cohort: Section, folder: Path) -> Section:
     """Write paths as seen from the config's folder; absolute ones stay as they are."""
     section = copy.deepcopy(cohort)
-    for form, key in (("frames", "root"), ("votes", "path")):
-        given = section[form].get(key)
+    for form, key in (("frames", "root"), ("votes", "path"), ("metadata", "path")):
+        given = section.get(form, {}).get(key)
         if given is not None and not Path(given).is_absolute():
             section[form][key] = Path(os.path.relpath(given, folder)).as_posix()
     return section

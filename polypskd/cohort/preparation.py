@@ -5,30 +5,43 @@ Numpy and OpenCV alone, so that the container needs no training library.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from polypskd.cohort.damage import DamageError
+
+if TYPE_CHECKING:
+    from polypskd.config.preparation import Crop
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB: the constants that pretrained weights expect
 STD = (0.229, 0.224, 0.225)
 
 
-def prepare_frame(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize to a square, keeping the aspect ratio, with black bars on both sides.
+def prepare_frame(
+    pixels: NDArray[np.uint8], size: int, crop: Crop | None = None
+) -> NDArray[np.uint8]:
+    """Crop, and resize to a square, keeping the aspect ratio, with black bars on both sides.
 
     Args:
         pixels: (H, W, 3) RGB.
         size: side of the result.
+        crop: what of the frame is kept; all of it if not given.
 
     Returns:
         (size, size, 3) RGB.
+
+    Raises:
+        DamageError: the box to be cut out does not lie within the frame.
 
     >>> prepare_frame(np.full((10, 20, 3), 255, np.uint8), 4)[:, 0, 0]
     array([  0, 255, 255,   0], dtype=uint8)
     """
     import cv2
 
+    if crop is not None:
+        pixels = crop_frame(pixels, crop)
     height, width = pixels.shape[:2]
     if (height, width) == (size, size):
         return pixels
@@ -41,6 +54,36 @@ def prepare_frame(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     square = np.zeros((size, size, 3), np.uint8)
     square[top : top + inner_h, left : left + inner_w] = inner
     return square
+
+
+def crop_frame(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+    """Cut out what of a frame is looked at.
+
+    Args:
+        pixels: (H, W, 3) RGB.
+        crop: the section ``cohort.crop``.
+
+    Returns:
+        (h, w, 3) RGB.
+
+    Raises:
+        DamageError: the box to be cut out does not lie within the frame.
+    """
+    match crop.kind:
+        case "none":
+            return pixels
+        case "field":
+            from polypskd.cohort.field import crop_frame as crop_field
+            from polypskd.cohort.field import find_field
+
+            return crop_field(pixels, find_field(pixels), crop.margin, blank=crop.blank)
+        case "box":
+            height, width = pixels.shape[:2]
+            right, bottom = crop.left + crop.width, crop.top + crop.height
+            if right > width or bottom > height:
+                box = f"{crop.left},{crop.top} to {right},{bottom} of {width}x{height}"
+                raise DamageError("the box to be cut out leaves the frame", box, "check crop")
+            return np.ascontiguousarray(pixels[crop.top : bottom, crop.left : right])
 
 
 def normalize(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
+from polypskd.cohort.exports.recognition import is_export, recognize_export
 from polypskd.cohort.frames import READERS, list_frames
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.remarks import find_pattern, remark_votes
-from polypskd.cohort.tables import ROW, Table, read_table
+from polypskd.cohort.tables import ROW, Table, list_columns, read_table
 from polypskd.config import ColumnSplit, VotesTable
 from polypskd.errors import ConfigError
 
@@ -37,6 +39,7 @@ REFERENCE = re.compile(
 SELECTED = re.compile(r"selected (.+?) \(out of (\d+)\)", re.I)  # as in MHIST
 MISSING = VotesTable.model_fields["missing"].default
 MOST_CLASSES = 50
+MOST_ANNOTATORS = 500
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
 
     Args:
         frames: folder of the frames, if there is one.
-        votes: table of votes; without one, the folders' names are the votes.
+        votes: table or export of votes; without one, the folders' names are the votes.
 
     Raises:
         CohortError: the table cannot be read.
@@ -92,6 +95,8 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         folders = Counter(PurePosixPath(name).parent.name for name in listed)
         notes = [note, *remark_votes(folders)]
         return Recognized(section, notes, find_pattern(listed, classes))
+    if is_export(votes):
+        return _recognize_export(root, listed, votes)
     table = read_table(votes)
     guess = _Guess(table, _find_frame(table, listed))
     recognized = any(
@@ -99,7 +104,7 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         for recognize in (_as_selected, _as_counts, _as_long, _as_wide, _as_subclass)
     )
     if not recognized or len(guess.classes) < 2:
-        columns = ", ".join(table.columns)
+        columns = list_columns(table.columns)
         raise ConfigError(
             f"{votes}: no known form of votes; its columns are: {columns}; counts of votes stand "
             "under votes_<class>, or are named in cohort.votes.columns {class: column}; "
@@ -113,6 +118,16 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         guess.notes.append(_count_found(table, guess.frame, listed))
     guess.notes += remark_votes(_count_values(guess, kind))
     return Recognized(section, guess.notes, find_pattern(listed or names, guess.classes))
+
+
+def _recognize_export(root: Section, listed: list[str], votes: Path) -> Recognized:
+    guess = recognize_export(votes, listed or None)
+    classes = sorted(guess.counts)
+    if len(classes) < 2:
+        raise ConfigError(f"{votes}: only one class, {classes}; annotations/README.md shows how")
+    section: Section = {"frames": root, "votes": guess.votes, "classes": classes}
+    notes = [*guess.notes, *remark_votes(guess.counts)]
+    return Recognized(section, notes, find_pattern(listed or guess.frames, classes))
 
 
 def _list_frames(folder: Path) -> list[str]:
@@ -234,7 +249,8 @@ def _words_columns(guess: _Guess) -> dict[str, set[str]]:
 
 
 def _as_wide(guess: _Guess) -> bool:
-    columns = _words_columns(guess)
+    # Each is compared with each: more columns than that are no annotators.
+    columns = dict(islice(_words_columns(guess).items(), MOST_ANNOTATORS))
     alike: list[str] = []
     for values in columns.values():
         group = [

@@ -46,6 +46,7 @@ class Cohort:
         split: (N,) "train", "val", "test" as given by a column, else None.
         columns: further columns of the input, (N,) strings each, carried to examples.csv.
         exclusions: frames left out.
+        notes: what an export of votes holds that was not used, and why.
     """
 
     frame_ids: Words
@@ -62,6 +63,7 @@ class Cohort:
     split: Words | None = None
     columns: dict[str, Words] = field(default_factory=dict)
     exclusions: tuple[Exclusion, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame_ids)

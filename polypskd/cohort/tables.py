@@ -7,7 +7,7 @@ Every cell stays text, stripped. Each row keeps the number of its line in the fi
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,9 @@ ROW = "\0row"  # no column of a file can have this name
 FRAME = "\0frame"  # the id of the frame that a row is about
 NUMBER = "\0number"  # the same as a number, where a table has many rows a frame
 SEPARATORS = ",;\t|"
+MOST_COLUMNS = 4096
+LONGEST_CELL = 1 << 16  # bytes; a longer one is a broken quote, or no cell of a table of votes
+LISTED = 40  # columns named in a message
 TOLD = (
     1000  # rows with one kind of fault told one by one; more than these are one fault of the file
 )
@@ -34,15 +37,21 @@ class Table:
     Args:
         name: file name, as faults show it.
         cells: one text column a column, empty text for empty cells, and the line number `ROW`.
+        places: what faults show instead of a line number, at the place of each `ROW`.
     """
 
     name: str
     cells: pl.DataFrame
+    places: pl.Series | None = None
 
     @property
     def columns(self) -> list[str]:
         """Names of the file's columns, stripped."""
         return [name for name in self.cells.columns if not name.startswith("\0")]
+
+    def place(self, row: int) -> str:
+        """Name a row as faults show it, without the file."""
+        return f"row {row}" if self.places is None else str(self.places[row])
 
 
 def read_table(path: Path) -> Table:
@@ -66,13 +75,34 @@ def read_table(path: Path) -> Table:
     except pl.exceptions.PolarsError:
         raise CohortError(_find_ragged(where, data[len(plain) :], header)) from None
     del data
-    if header.names:
+    if header.names and not cells.is_empty():
+        _check_lengths(where, cells, header)
         cells = _strip(cells).with_row_index(ROW, offset=header.lines + 1)
         filled = cells.select(pl.any_horizontal(pl.col(*header.names) != "")).to_series()
         cells = cells if filled.all() else cells.filter(filled)
     if cells.is_empty():
         raise CohortError([Fault(where, "no rows below the header", todo="fill in the table")])
     return Table(where, cells)
+
+
+def _check_lengths(where: str, cells: pl.DataFrame, header: _Header) -> None:
+    """Refuse cells that no table of votes has: everything after would take minutes."""
+    longest = cells.select(pl.all().str.len_bytes().max()).row(0)
+    for name, length in zip(cells.columns, longest, strict=True):
+        if (length or 0) > LONGEST_CELL:
+            row = header.lines + 1 + int(cells[name].str.len_bytes().fill_null(0).arg_max() or 0)
+            what = f"a cell of {length:,} bytes"
+            raise CohortError([Fault(f"{where} row {row}", what, todo="check the quotes")])
+
+
+def list_columns(names: Sequence[str]) -> str:
+    """List columns for a message, the first forty of many.
+
+    >>> list_columns(["frame", "vote"])
+    'frame, vote'
+    """
+    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+    return ", ".join(name[:80] for name in names[:LISTED]) + more
 
 
 def _strip(cells: pl.DataFrame) -> pl.DataFrame:
@@ -126,8 +156,16 @@ def _read_header(where: str, data: bytes) -> tuple[_Header, int]:
     end = len(data) if end < 0 else end + 1
     line = data[start:end].decode("utf-8").rstrip("\r\n")
     lines = data.count(b"\n", 0, end) or 1
-    split = {sep: next(csv.reader([line], delimiter=sep)) for sep in SEPARATORS}
+    try:
+        split = {sep: next(csv.reader([line], delimiter=sep)) for sep in SEPARATORS}
+    except csv.Error:  # a name of 131,072 letters
+        fault = Fault(f"{where} row {lines}", "not the header of a table", todo="check the quotes")
+        raise CohortError([fault]) from None
     separator = max(SEPARATORS, key=lambda sep: len(split[sep]))
+    if len(split[separator]) > MOST_COLUMNS:
+        what = f"{len(split[separator]):,} columns"
+        todo = f"at most {MOST_COLUMNS:,}; keep those of frames, votes, patients and splits"
+        raise CohortError([Fault(f"{where} row {lines}", what, todo=todo)])
     names = [name.strip() or f"column_{i + 1}" for i, name in enumerate(split[separator])]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
@@ -160,7 +198,7 @@ def missing_columns(table: Table, names: Iterable[str]) -> list[Fault]:
     for name in dict.fromkeys(names):
         if name not in table.columns:
             hint = suggest(name, table.columns)
-            todo = f"{hint}its columns are: {', '.join(table.columns)}"
+            todo = f"{hint}its columns are: {list_columns(table.columns)}"
             faults.append(Fault(table.name, "no column", name, todo))
     return faults
 
@@ -187,7 +225,11 @@ def tell_rows(table: Table, rows: pl.DataFrame, what: str, todo: str = "") -> li
     """
     faults = [
         Fault(
-            f"{table.name} row {row[ROW]}", what, row.get("value", ""), todo, row.get("frame") or ""
+            f"{table.name} {table.place(row[ROW])}".rstrip(),
+            what,
+            row.get("value", ""),
+            todo,
+            row.get("frame") or "",
         )
         for row in rows.sort(ROW).head(TOLD).iter_rows(named=True)
     ]

@@ -6,12 +6,16 @@ counts    frame,votes_HP,votes_SSA     one row a frame, how many voted for each 
 subclass  frame,subclass               one row a frame, its known subclass
 folders   adenoma/0001.jpg             the folder's name is the vote
 
+Exports of label tools are read into the first of them (`polypskd.cohort.exports`).
+
 Where annotators are not told apart, the annotator is -1. Text is numbered once, and everything is
 done column by column on the numbers, so that ten million votes load in seconds.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
@@ -19,7 +23,10 @@ import polars as pl
 
 from polypskd.cohort.ballots import Ballots, drop_double, take_votes
 from polypskd.cohort.counts import columns_of_counts, expand_counts
+from polypskd.cohort.exports.reading import AnyExport, read_export
+from polypskd.cohort.listing import Listing
 from polypskd.cohort.matching import Matcher
+from polypskd.cohort.naming import name_frames
 from polypskd.cohort.rows import number_rows, sort_votes
 from polypskd.cohort.tables import (
     FRAME,
@@ -35,10 +42,16 @@ from polypskd.cohort.tables import (
 )
 from polypskd.config import (
     ClassFolders,
+    CocoVotes,
     CohortConfig,
     CountVotes,
+    CvatVotes,
+    DatumaroVotes,
     KnownSubclass,
+    LabelMeVotes,
+    LabelStudioVotes,
     LongVotes,
+    OpinionVotes,
     SyntheticVotes,
     VotesTable,
     WideVotes,
@@ -46,12 +59,12 @@ from polypskd.config import (
 from polypskd.errors import ConfigError, Fault
 
 
-def read_votes(config: CohortConfig, frames: list[str] | None) -> Ballots:
+def read_votes(config: CohortConfig, listing: Listing | None) -> Ballots:
     """Read the votes of a cohort.
 
     Args:
         config: the cohort's section.
-        frames: ids of the frames that exist; None where there are votes only.
+        listing: the frames that exist; None where there are votes only.
 
     Raises:
         CohortError: the file cannot be read as a table; lesser faults are in the result.
@@ -60,11 +73,20 @@ def read_votes(config: CohortConfig, frames: list[str] | None) -> Ballots:
     form = config.votes
     match form:
         case ClassFolders():
-            return _read_folders(config, frames or [])
+            return _read_folders(config, listing.frames if listing else [])
         case SyntheticVotes():
             raise ConfigError("cohort.votes: synthetic votes are drawn, not read")
         case LongVotes() | WideVotes() | CountVotes() | KnownSubclass():
-            return _read_form(config, form, frames)
+            return _read_form(config, form, listing, read_table(form.path))
+        case (
+            LabelStudioVotes()
+            | CvatVotes()
+            | CocoVotes()
+            | DatumaroVotes()
+            | LabelMeVotes()
+            | OpinionVotes()
+        ):
+            return _read_export(config, form, listing)
         case _:
             assert_never(form)
 
@@ -80,12 +102,23 @@ def votes_schema() -> dict[str, Any]:
     return title | schema
 
 
+def _read_export(config: CohortConfig, form: AnyExport, listing: Listing | None) -> Ballots:
+    frames = listing.frames if listing else None
+    export = read_export(form, frames)
+    path = form.path if isinstance(form.path, Path) else next(iter(form.path.values()))
+    ballots = _read_form(config, LongVotes(path=path, missing=()), listing, export.table)
+    ballots.faults = export.faults + ballots.faults
+    ballots.notes = export.notes
+    return ballots
+
+
 def _read_form(
     config: CohortConfig,
     form: LongVotes | WideVotes | CountVotes | KnownSubclass,
-    frames: list[str] | None,
+    listing: Listing | None,
+    table: Table,
 ) -> Ballots:
-    table = read_table(form.path)
+    table, wrong = name_frames(table, form, listing)
     match form:
         case LongVotes():
             used: tuple[str, ...] = (form.annotator, form.vote)
@@ -96,27 +129,29 @@ def _read_form(
             used = tuple(counted.values())
         case KnownSubclass():
             used = (form.column,)
-    faults = missing_columns(table, (form.frame, *used))
+    faults = wrong + missing_columns(table, (form.frame, *used))
+    blocked = len(faults) > len(wrong)
     if len(set(used)) != len(used):
         faults.append(Fault(table.name, "the config names a column of votes twice"))
+        blocked = True
     ballots = Ballots(
         per_frame=not isinstance(form, LongVotes),
         used=(form.frame, *used),
         faults=faults,
     )
-    if faults:
+    if blocked:
         return ballots
-    cells = _join_frames(table, form, frames, ballots)
+    cells = _join_frames(table, form, listing, ballots)
     if ballots.per_frame:
         cells = _drop_second_rows(table.name, cells, ballots)
     told: frozenset[str] = frozenset()
     if isinstance(form, CountVotes):
-        votes, told, more = expand_counts(Table(table.name, cells), form, counted)
+        votes, told, more = expand_counts(replace(table, cells=cells), form, counted)
         ballots.faults += more
     else:
         votes = _list_votes(cells, form)
     rows = number_rows(votes, ballots.frames)
-    ballots.table = Table(table.name, cells.drop(ballots.used, strict=False))
+    ballots.table = replace(table, cells=cells.drop(ballots.used, strict=False))
     # The text goes before the work begins: that of ten million votes is a gigabyte.
     del table, cells, votes
     if not isinstance(form, CountVotes):
@@ -126,7 +161,7 @@ def _read_form(
     ballots.annotators = used if isinstance(form, WideVotes) else rows.annotators()
     take_votes(config, ballots, rows, told)
     if ballots.per_frame:
-        ballots.table = Table(ballots.table.name, ballots.table.cells.drop(NUMBER))
+        ballots.table = replace(ballots.table, cells=ballots.table.cells.drop(NUMBER))
     return ballots
 
 
@@ -149,7 +184,7 @@ def _list_votes(cells: pl.DataFrame, form: LongVotes | WideVotes | KnownSubclass
 
 
 def _join_frames(
-    table: Table, form: VotesTable, frames: list[str] | None, ballots: Ballots
+    table: Table, form: VotesTable, listing: Listing | None, ballots: Ballots
 ) -> pl.DataFrame:
     """Number the frames of the rows; rows without a frame are faults and fall out.
 
@@ -165,7 +200,9 @@ def _join_frames(
     numbers, first = number_cells(cells[form.frame])
     first.sort()
     given = cells.select(ROW, pl.col(form.frame).alias("\0given"))[first]
-    found, faults = Matcher(frames).match(table, given)
+    frames = listing.frames if listing else None
+    matcher = Matcher(frames, named=listing is not None and listing.named)
+    found, faults = matcher.match(table, given)
     ballots.faults += faults
     found = found.sort("frame").with_row_index(NUMBER)
     ballots.frames = found["frame"]

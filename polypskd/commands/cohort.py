@@ -19,8 +19,12 @@ from polypskd.commands.options import (
 
 
 def init(
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Table or export of votes, or a folder of image files."),
+    ] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of image files.")] = None,
-    votes: Annotated[Path | None, typer.Option(help="Table of votes.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="Table or export of votes.")] = None,
     out: Annotated[Path, typer.Option(help="The config to write.")] = Path("polypskd.yaml"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -34,6 +38,12 @@ def init(
     from polypskd.labels.suggestion import write_labels
     from polypskd.summary import PATIENTS_UNKNOWN
 
+    if source is not None and source.is_dir() and frames is None:
+        frames = source
+    elif source is not None and votes is None:
+        votes = source
+    elif source is not None:
+        raise ConfigError(f"init: {source}: --frames and --votes are given already")
     if frames is None and votes is None:
         raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
     if out.exists() and not overwrite:
@@ -53,6 +63,10 @@ def init(
 def check(
     config: ConfigArgument,
     settings: SetOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with frames and their votes, for a clinician to look at."),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,9 +75,13 @@ def check(
 
     from polypskd.summary import describe_cohort
     from polypskd.verbs import check as check_cohort
+    from polypskd.verbs import write_sheet
 
     parsed = read_page(config, settings)
     with tempfile.TemporaryDirectory() as folder:
-        cohort = check_cohort(parsed, Path(folder) / "cohort")
+        place = Path(folder) / "cohort"
+        cohort = write_sheet(parsed, place, html) if html else check_cohort(parsed, place)
     result, text = describe_cohort(cohort)
+    if html is not None:
+        result, text = result | {"html": str(html)}, f"{text}\nWrote {html}"
     say(result, "No faults found." if quiet else text, as_json)

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from polypskd.config.exports import (
+    CocoVotes,
+    CvatVotes,
+    DatumaroVotes,
+    LabelMeVotes,
+    LabelStudioVotes,
+    OpinionVotes,
+)
+from polypskd.config.frames import ATTRIBUTES, FrameFolder, Frames
+from polypskd.config.preparation import Crop, NoCrop, Quality
 from polypskd.config.section import Count, Name, Section, Share
-
-
-class ImageFolder(Section):
-    """Frames are image files under a folder; a frame's id is its path below the root."""
-
-    kind: Literal["image_folder"] = "image_folder"
-    root: Path
-
-
-class NoFrames(Section):
-    """Votes only: `check` and `derive` work, training does not."""
-
-    kind: Literal["none"] = "none"
-
-
-class SyntheticFrames(Section):
-    """Frames and votes drawn by `polypskd.cohort.synthetic`; no file is read."""
-
-    kind: Literal["synthetic"] = "synthetic"
-    patients: Annotated[int, Field(ge=6)] = 60
-    frames_per_patient: Count = 6
-    size: Annotated[int, Field(ge=48, le=1024)] = 160
-    difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
-    annotators: Annotated[int, Field(ge=2, le=50)] = 7
-
-
-Frames = Annotated[ImageFolder | NoFrames | SyntheticFrames, Field(discriminator="kind")]
 
 
 class VotesTable(Section):
@@ -42,6 +25,8 @@ class VotesTable(Section):
 
     path: Path
     frame: Name = "frame"
+    number: Name | None = None  # column with the frame's number within the file
+    time: Name | None = None  # column with its time in the video, in seconds
     missing: tuple[str, ...] = ("", "NA", "N/A", "null")  # cells that mean: did not vote
 
 
@@ -101,7 +86,18 @@ class SyntheticVotes(Section):
 
 
 Votes = Annotated[
-    LongVotes | WideVotes | CountVotes | KnownSubclass | ClassFolders | SyntheticVotes,
+    LongVotes
+    | WideVotes
+    | CountVotes
+    | KnownSubclass
+    | ClassFolders
+    | LabelStudioVotes
+    | CvatVotes
+    | CocoVotes
+    | DatumaroVotes
+    | LabelMeVotes
+    | OpinionVotes
+    | SyntheticVotes,
     Field(discriminator="kind"),
 ]
 
@@ -111,6 +107,8 @@ class Metadata(Section):
 
     path: Path
     frame: Name = "frame"
+    number: Name | None = None  # column with the frame's number within the file
+    time: Name | None = None  # column with its time in the video, in seconds
 
 
 class PatientColumn(Section):
@@ -175,9 +173,23 @@ class CohortConfig(Section):
     metadata: Metadata | None = None
     patients: Patients = NoPatients()
     split: Split = RandomSplit()
+    crop: Crop = NoCrop()
+    quality: Quality | None = None  # measured, as columns; its rules leave frames out
     max_megapixels: Annotated[float, Field(gt=0)] = 64.0
     min_side: Count = 16
     drop_faulty: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _patients_of_headers(cls, raw: Any) -> Any:
+        """Take the patients from the DICOM headers, unless the page says otherwise."""
+        frames = raw.get("frames") if isinstance(raw, dict) else None
+        if not isinstance(frames, dict) or frames.get("kind") != "dicom" or "patients" in raw:
+            return raw
+        attributes = frames.get("attributes", ATTRIBUTES)
+        columns = attributes if isinstance(attributes, dict) else {}
+        column = next((name for name, of in columns.items() if of == "PatientID"), None)
+        return raw | {"patients": {"kind": "column", "column": column}} if column else raw
 
     @model_validator(mode="after")
     def _consistent(self) -> CohortConfig:
@@ -195,8 +207,11 @@ class CohortConfig(Section):
             raise ValueError("frames and votes: synthetic frames go with synthetic votes")
         if self.frames.kind == "synthetic" and self.merge is not None:
             raise ValueError("merge: synthetic votes are not finer than the classes")
-        if self.votes.kind == "folders" and self.frames.kind != "image_folder":
-            raise ValueError("votes: kind folders needs frames of kind image_folder")
+        if self.votes.kind == "folders":
+            if not isinstance(self.frames, FrameFolder):
+                raise ValueError("votes: kind folders needs frames of kind image_folder")
+            if getattr(self.frames, "take", "all") == "named":
+                raise ValueError("votes: kind folders names no frame; add take: all to frames")
         return self
 
     @property

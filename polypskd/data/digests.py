@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.artifacts import write_atomic
+from polypskd.cohort.address import split_address
 from polypskd.data.blocks import count_cores
 from polypskd.errors import ArtifactError
 
@@ -60,7 +61,12 @@ def hash_frames(
     Raises:
         ArtifactError: a frame has gone since it was listed.
     """
-    names = hash_arrays(np.asarray(paths, dtype=np.str_))
+    named = np.asarray(paths, dtype=np.str_)
+    if np.any(np.strings.find(named, "#") >= 0):
+        split = [split_address(str(name)) for name in named]
+        if any(number is not None for _, number in split):
+            return _hash_numbered(root, split, folder, progress)
+    names = hash_arrays(named)
     place = hashlib.sha256(f"{root.absolute()}|{names}".encode()).hexdigest()
     table = folder / f"{place[:24]}.digests"
     known = _read_table(table, len(paths))
@@ -88,6 +94,26 @@ def hash_frames(
     if not np.array_equal(found, known):
         write_atomic(table, lambda temporary: _write_table(temporary, found))
     return digests
+
+
+def _hash_numbered(
+    root: Path,
+    split: Sequence[tuple[str, int | None]],
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> NDArray[np.uint8]:
+    """Hash frames of files with many: the file's bytes, read once, and the frame's number."""
+    files = sorted({name for name, _ in split})
+    digests = dict(zip(files, hash_frames(root, files, folder, progress), strict=True))
+    rows = [
+        digests[name].tobytes() if number is None else _number(digests[name], number)
+        for name, number in split
+    ]
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), 32)
+
+
+def _number(digest: NDArray[np.uint8], number: int) -> bytes:
+    return hashlib.sha256(digest.tobytes() + f"#{number}".encode()).digest()
 
 
 def _hash_files(

@@ -7,19 +7,37 @@ share its store through the page cache. A store appears whole or not at all.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.cohort.frames import read_frame
+from polypskd.cohort.address import split_address
+from polypskd.cohort.cropping import read_cropped
+from polypskd.cohort.decoders import IMAGES, describe_decoders
+from polypskd.cohort.field import FINDER
 from polypskd.cohort.preparation import prepare_frame
+from polypskd.config import Crop, FieldCrop, NoCrop
 from polypskd.data.blocks import Draw, Progress, draw_file
 from polypskd.data.digests import Names, hash_frames
 from polypskd.data.pixels import PixelFile, Pixels
 
 VERSION = "1"  # raise it when decoding or preparation changes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How frames are read.
+
+    Args:
+        max_megapixels: larger frames are refused before they are decoded.
+        crop: what of a frame is looked at.
+    """
+
+    max_megapixels: float = 64.0
+    crop: Crop = field(default_factory=NoCrop)
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,7 @@ def open_store(
     *,
     size: int,
     folder: Path,
-    max_megapixels: float = 64.0,
+    reading: Reading | None = None,
     progress: Progress = lambda done, total: None,
 ) -> PixelStore:
     """Open the store of these frames, decoding them first if it does not exist.
@@ -53,7 +71,7 @@ def open_store(
         paths: N paths below the root, a list or an array.
         size: side of the prepared frames in pixels.
         folder: where stores are kept.
-        max_megapixels: larger frames are refused before they are decoded.
+        reading: how they are read; whole, up to 64 megapixels, if not given.
         progress: called with (frames done, frames to do) while hashing, then while decoding.
 
     Raises:
@@ -61,21 +79,34 @@ def open_store(
         CohortError: a frame cannot be decoded.
         OutputError: the folder cannot be written to, or the disk is full.
     """
+    reading = reading or Reading()
     digest = hashlib.sha256(f"{VERSION}|{size}|{len(paths)}".encode())
+    digest.update(_describe_reading(paths, reading).encode())
     digest.update(hash_frames(root, paths, folder, progress).data)
     key = digest.hexdigest()
     path = folder / f"{key[:24]}.npy"
 
     def decode(start: int, stop: int) -> NDArray[np.uint8]:
-        return np.stack(
-            [
-                prepare_frame(read_frame(root / str(name), max_megapixels=max_megapixels), size)
-                for name in paths[start:stop]
-            ]
-        )
+        names = [str(name) for name in paths[start:stop]]
+        block = np.empty((len(names), size, size, 3), np.uint8)
+        # In the order of a file's frames, so that a video is decoded on and not sought in.
+        for row in sorted(range(len(names)), key=lambda row: split_address(names[row])):
+            most = reading.max_megapixels
+            pixels = read_cropped(root / names[row], reading.crop, max_megapixels=most)
+            block[row] = prepare_frame(pixels, size)
+        return block
 
     draw_file(path, (len(paths), size, size, 3), decode, progress)
     return PixelStore(PixelFile(path), key, folder)
+
+
+def _describe_reading(paths: Names, reading: Reading) -> str:
+    """Say what else the pixels depend on; nothing for whole image files."""
+    crop = "" if isinstance(reading.crop, NoCrop) else reading.crop.model_dump_json()
+    crop += f"|{FINDER}" if isinstance(reading.crop, FieldCrop) else ""
+    decoders = describe_decoders(str(name) for name in paths)
+    decoders.pop(IMAGES)
+    return crop + (json.dumps(decoders, sort_keys=True) if decoders else "")
 
 
 def open_derived(

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from polypskd.errors import ArtifactError
+from polypskd.cohort.cropping import read_cropped
+from polypskd.cohort.frames import READERS
+from polypskd.config import Crop, NoCrop
+from polypskd.errors import ArtifactError, CohortError
 from polypskd.labels.examples import Examples
 from polypskd.reporting.heat import lay_heat
 from polypskd.reporting.record import Predictions, Record, has_given_classes
 
 Pixels = NDArray[np.uint8]
 
+CROP: TypeAdapter[Crop] = TypeAdapter(Crop)
 SIDE = 224  # pixels
 QUALITY = 80
 LIMIT = 24
@@ -121,7 +126,7 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
         scores, key=lambda one: (one.name not in (reference, predicted), -one.votes, -one.p)
     )
     shown = {one.name for one in ranked[:MAX_CLASSES]}
-    frame = read_thumbnail(frames_root, str(examples.path[row]))
+    frame = read_thumbnail(frames_root, str(examples.path[row]), _find_crop(record))
     cams = record.folder / "cams" if record.folder else None
     layer = _read_pixels(cams, f"{row + 2}.png", -1)  # with its opacity: cv2.IMREAD_UNCHANGED
     return Mistake(
@@ -139,19 +144,26 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
     )
 
 
-def read_thumbnail(frames_root: Path | None, path: str) -> Pixels | None:
+def _find_crop(record: Record) -> Crop:
+    """Find in the run's config what of a frame its networks saw."""
+    section = (record.config.get("cohort") or {}).get("crop")
+    return CROP.validate_python(section) if section else NoCrop()
+
+
+def read_thumbnail(frames_root: Path | None, path: str, crop: Crop | None = None) -> Pixels | None:
     """Read a frame at the size of the gallery; None where it cannot be read.
 
     Args:
         frames_root: folder of the frames, or None.
         path: the frame's path below it; empty if there is none.
+        crop: what of a frame the network sees; None for all of it.
 
     Returns:
         (H, W, 3) BGR, its longer side as long as the gallery shows it.
     """
     import cv2
 
-    frame = _read_pixels(frames_root, path, cv2.IMREAD_COLOR)
+    frame = _read_frame(frames_root, path, crop)
     if frame is None:
         return None
     height, width = frame.shape[:2]
@@ -161,6 +173,19 @@ def read_thumbnail(frames_root: Path | None, path: str) -> Pixels | None:
     small: Any = cv2.resize(frame, size, interpolation=way)
     resized: Pixels = small
     return resized
+
+
+def _read_frame(root: Path | None, path: str, crop: Crop | None) -> Pixels | None:
+    import cv2
+
+    whole = crop is None or isinstance(crop, NoCrop)
+    if root is None or not path or (whole and Path(path).suffix.lower() in READERS):
+        return _read_pixels(root, path, cv2.IMREAD_COLOR)
+    try:
+        pixels = read_cropped(root / path, crop or NoCrop())
+    except CohortError:
+        return None
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _read_pixels(root: Path | None, path: str, how: int) -> Pixels | None:

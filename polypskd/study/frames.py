@@ -67,7 +67,7 @@ def open_pixels(run: Run, data: StudyData) -> tuple[Examples, Pixels]:
     frames, examples = locate_frames(run.config.cohort, run.cohort), data.examples
     if frames is None or examples is None:
         raise NotAssessableError("the run has votes without frames; set cohort.frames")
-    from polypskd.data.store import open_store
+    from polypskd.data.store import Reading, open_store
 
     # Not by `open_material`: that waits for the other processes of a job, and they wait for us.
     try:
@@ -76,7 +76,7 @@ def open_pixels(run: Run, data: StudyData) -> tuple[Examples, Pixels]:
             examples.path,
             size=run.config.augment.size,
             folder=(run.shared or run.folder / ".steps") / "pixels",
-            max_megapixels=run.config.cohort.max_megapixels,
+            reading=Reading(run.config.cohort.max_megapixels, run.config.cohort.crop),
             progress=partial(run.log.progress, "decode"),
         )
     except (ArtifactError, CohortError):

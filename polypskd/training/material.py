@@ -14,7 +14,7 @@ from polypskd.config import Config
 from polypskd.data.augment import open_views
 from polypskd.data.digests import hash_arrays
 from polypskd.data.pixels import PixelFile, Taken
-from polypskd.data.store import PixelStore, open_store
+from polypskd.data.store import PixelStore, Reading, open_store
 from polypskd.errors import ConfigError
 from polypskd.labels.curriculum import select_active
 from polypskd.labels.examples import Examples
@@ -173,7 +173,7 @@ def open_material(
             examples.path,
             size=config.augment.size,
             folder=places.pixels,
-            max_megapixels=config.cohort.max_megapixels,
+            reading=Reading(config.cohort.max_megapixels, config.cohort.crop),
             progress=lambda done, total: log.progress("decode", done, total),
         )
     )

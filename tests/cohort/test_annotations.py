@@ -78,7 +78,8 @@ def test_every_yaml_of_the_readme_reads_its_example(section: dict, tmp_path: Pat
         names = ["hyperplastic/patient-001_1.png", "adenoma/patient-002_1.png", "blurred/x_1.png"]
         write_images(tmp_path / "frames", names)
     cohort = load_cohort(parse_config({"name": "x", **section}, folder=folder).cohort)
-    expected = {"long": 8, "subclass": 39, "folders": 2}
+    expected = {"long": 8, "subclass": 39, "folders": 2, "labelme": 3}
+    expected |= dict.fromkeys(("label_studio", "cvat", "coco", "datumaro"), 8)
     assert len(cohort) == expected.get(section["cohort"]["votes"]["kind"], 40)
     assert (cohort.counts.sum(axis=0) > 0).all()
 

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypskd.cohort.damage import DamageError
 from polypskd.cohort.preparation import MEAN, STD, normalize, prepare_frame
+from polypskd.config.preparation import BoxCrop, FieldCrop, NoCrop
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))
@@ -47,3 +50,50 @@ def test_normalizing_gives_the_bits_of_single_precision_arithmetic() -> None:
     np.testing.assert_array_equal(normalize(pixels[:, ::2, ::-1]), expected[:, ::2, ::-1])
     np.testing.assert_array_equal(normalize(pixels[0, 0]), expected[0, 0])
     assert normalize(pixels[:0]).shape == (0, 16, 8, 3)
+
+
+def draw_masked() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((240, 400, 3), np.uint8)
+    pixels[20:220, 150:350] = (180, 90, 80)
+    pixels[20:220, 150:350] += rng.integers(0, 20, (200, 200, 3), dtype=np.uint8)
+    return pixels
+
+
+def test_without_a_crop_the_bytes_are_those_of_the_whole_frame() -> None:
+    pixels = draw_masked()
+    np.testing.assert_array_equal(
+        prepare_frame(pixels, 64, NoCrop()), prepare_frame(pixels, 64, None)
+    )
+
+
+def test_the_field_is_cut_out_without_its_margin() -> None:
+    pixels = draw_masked()
+    expected = prepare_frame(np.ascontiguousarray(pixels[24:216, 154:346]), 64)
+    np.testing.assert_array_equal(prepare_frame(pixels, 64, FieldCrop(margin=0.02)), expected)
+
+
+def test_what_stands_in_a_cut_corner_is_blanked_if_wanted() -> None:
+    pixels = draw_masked()
+    y, x = np.mgrid[:240, :400]
+    pixels[np.hypot(x - 249.5, y - 119.5) > 100] = 0
+    pixels[24:28, 152:160] = 255  # text in the corner of the box
+    blanked = prepare_frame(pixels, 200, FieldCrop(margin=0))
+    kept = prepare_frame(pixels, 200, FieldCrop(margin=0, blank=False))
+    assert kept[:20, :20].max() == 255
+    assert blanked[:20, :20].max() == 0
+    np.testing.assert_array_equal(blanked[60:140, 60:140], kept[60:140, 60:140])
+
+
+def test_a_box_is_cut_out_as_given() -> None:
+    pixels = draw_masked()
+    box = BoxCrop(left=150, top=20, width=200, height=200)
+    expected = prepare_frame(np.ascontiguousarray(pixels[20:220, 150:350]), 96)
+    np.testing.assert_array_equal(prepare_frame(pixels, 96, box), expected)
+
+
+def test_a_box_that_leaves_the_frame_is_told() -> None:
+    box = BoxCrop(left=300, top=0, width=200, height=100)
+    with pytest.raises(DamageError, match="leaves the frame") as caught:
+        prepare_frame(draw_masked(), 64, box)
+    assert caught.value.value == "300,0 to 500,100 of 400x240"

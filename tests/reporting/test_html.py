@@ -215,10 +215,10 @@ def test_the_flow_tells_every_frame_and_patient(made: Path, page: Page) -> None:
     examples = read_examples(made / "examples.csv")
     flow = next(image["alt"] for image in page.images if image["alt"].startswith("Flow"))
     assert "363 frames given; 3 left out, 2: unreadable frame, 1: no votes; In the" in flow
-    for split in ("train", "val", "test"):
+    for split, told in (("train", "Training"), ("val", "Validation"), ("test", "Test")):
         people = {p for p, s in zip(examples.patient_id, examples.split, strict=True) if s == split}
         count = examples.split.tolist().count(split)
-        assert f"{split}, {count} frames, {len(people)} patients" in flow
+        assert f"{told}, {count} frames, {len(people)} patients" in flow
     assert "No frame stands in two splits, and no patient does." in page.text
 
 

@@ -1,0 +1,134 @@
+"""What an import has done so far, one line a frame, so that a killed one goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from polypskd.artifacts import fingerprint, write_json, write_text
+from polypskd.errors import OutputError
+
+FOLDER = ".import"
+Entry = dict[str, Any]
+
+
+class Journal:
+    """The folder `.import` of a cohort.
+
+    Args:
+        out: the cohort's folder.
+        options: what the frames' pixels depend on beside their files.
+
+    Raises:
+        OutputError: the folder holds files that no import wrote, or another import's.
+    """
+
+    def __init__(self, out: Path, options: Any) -> None:
+        self.out = out
+        self.folder = out / FOLDER
+        self.path = self.folder / "frames.jsonl"
+        about = self.folder / "import.json"
+        key = fingerprint(options)
+        _check_own(out, about, key)
+        _clear_leftovers(out)
+        write_json(about, {"options": key})
+        self.known = self._read()
+
+    def find(self, frame: str, source: tuple[int, int]) -> Entry | None:
+        """Find what was made of a frame, if neither its source nor its file changed since.
+
+        Args:
+            frame: as in the source.
+            source: size and time of change of its file.
+        """
+        entry = self.known.get(frame)
+        if entry is None or tuple(entry["source"]) != source:
+            return None
+        if entry.get("fault"):
+            return entry
+        try:
+            same = (self.out / entry["frame"]).stat().st_size == entry["bytes"]
+        except OSError:
+            return None
+        return entry if same else None
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Add what was made; a line cut by a kill is dropped when it is read."""
+        lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(lines)
+                file.flush()
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def write_table(self, name: str, text: str) -> None:
+        """Write a table of the cohort, unless someone has changed it since the last import.
+
+        Raises:
+            OutputError: someone has.
+        """
+        path, stamps = self.out / name, self.folder / "tables.json"
+        known: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(stamps.read_text(encoding="utf-8"))
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link; move it away")
+        if path.exists():
+            there = path.read_bytes()
+            if there != text.encode() and known.get(name) != fingerprint(there.hex()):
+                raise OutputError(f"{path}: was changed since it was written; move it away")
+        write_json(stamps, known | {name: fingerprint(text.encode().hex())})
+        write_text(path, text)
+
+    def finish(self, entries: Iterable[Entry]) -> None:
+        """Write the lines of an import that is whole, sorted."""
+        lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        write_text(self.path, "".join(lines))
+
+    def _read(self) -> dict[str, Entry]:
+        known: dict[str, Entry] = {}
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return known
+        for line in text.split("\n"):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                known[entry["from"]] = entry
+        if text and not text.endswith("\n"):
+            self.note([])
+            with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+        return known
+
+
+def _clear_leftovers(out: Path) -> None:
+    """Remove what a killed import left half-written; links are not followed."""
+    for folder, folders, names in os.walk(out):
+        folders[:] = [name for name in folders if not (Path(folder) / name).is_symlink()]
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                (Path(folder) / name).unlink(missing_ok=True)
+
+
+def _check_own(out: Path, about: Path, key: str) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"{out}: is no folder; give --out another name")
+    if not out.exists() or not os.listdir(out):  # noqa: PTH208
+        return
+    if about.parent.is_symlink() or not about.is_file():
+        raise OutputError(f"{out}: holds other files; give --out an empty folder")
+    try:
+        same = json.loads(about.read_text(encoding="utf-8")).get("options") == key
+    except (OSError, ValueError, AttributeError):
+        same = False
+    if not same:
+        raise OutputError(
+            f"{out}: holds an import with other options; give --out another folder, or the same "
+            "options as before"
+        )

@@ -1,0 +1,195 @@
+"""The tables of an imported cohort: frames.csv, votes.csv, faults.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from polypskd.cohort.address import split_address
+from polypskd.cohort.ballots import Ballots
+from polypskd.cohort.columns import Columns
+from polypskd.cohort.importing import FRAMES, Imported
+from polypskd.cohort.listing import Listing, tabulate_headers
+from polypskd.cohort.recognition import Recognized, recognize_votes
+from polypskd.cohort.remarks import find_pattern
+from polypskd.cohort.votes import read_votes
+from polypskd.config import CohortConfig, PatientColumn
+from polypskd.errors import ConfigError, Fault
+
+COUNTS = "votes_"  # before the class, in columns of counts
+FIRST = ("frame", "file", "patient", "width", "height")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Votes as they were given.
+
+    Args:
+        config: the section ``cohort`` as it was recognized.
+        ballots: the votes, on frames of the source.
+        notes: how the table was understood.
+    """
+
+    config: CohortConfig
+    ballots: Ballots
+    notes: tuple[str, ...]
+
+    def look_at(self, out: Path) -> Recognized:
+        """Describe the tables written below a folder, as `recognize_votes` does a given one."""
+        long = bool(self.ballots.annotators)
+        form = {"kind": "long"} if long else {"kind": "counts", "prefix": COUNTS}
+        section: dict[str, Any] = {
+            "frames": {"kind": "image_folder", "root": (out / FRAMES).as_posix()},
+            "votes": form | {"path": (out / "votes.csv").as_posix()},
+            "classes": list(self.config.classes),
+        }
+        pattern = find_pattern(self.ballots.frames.to_list(), list(self.config.classes))
+        return Recognized(section, list(self.notes), pattern)
+
+
+def read_given(votes: Path, files: Listing) -> Given:
+    """Recognize the form of a table or an export of votes, and read it.
+
+    Args:
+        votes: the file.
+        files: that the votes are about.
+
+    Raises:
+        CohortError: the file cannot be read.
+        ConfigError: no known form of votes fits.
+    """
+    look = recognize_votes(None, votes)
+    try:
+        config = CohortConfig.model_validate(look.cohort)
+    except ValueError as error:
+        raise ConfigError(f"{votes}: {error}") from None
+    return Given(config, read_votes(config, files), tuple(look.notes))
+
+
+def write_frames_table(imported: Imported, files: Listing, given: Given | None) -> str:
+    """Write frames.csv: one row a frame, its source, patient, device and measures.
+
+    Args:
+        imported: the frames.
+        files: what their headers say.
+        given: what the table of votes says of them beside the votes.
+    """
+    names = [entry["from"] for entry in imported.entries]
+    headers = tabulate_headers(files, names)
+    columns: dict[str, Sequence[str]] = {
+        "frame": [_short(entry["frame"]) for entry in imported.entries],
+        "file": names,
+    }
+    if headers is not None:
+        cells = headers.cells
+        columns |= {name: list(map(_defuse, cells[name])) for name in headers.columns}
+    if given is not None:
+        columns = columns | _carry(given, names, taken=set(columns))
+    columns |= {
+        "width": [str(entry["width"]) for entry in imported.entries],
+        "height": [str(entry["height"]) for entry in imported.entries],
+    }
+    if imported.entries:
+        columns |= {
+            name: [entry["measures"][name] for entry in imported.entries]
+            for name in imported.entries[0]["measures"]
+        }
+    ordered = [name for name in FIRST if name in columns]
+    ordered += [name for name in columns if name not in FIRST]
+    rows = zip(*(columns[name] for name in ordered), strict=True)
+    return _write(ordered, rows)
+
+
+def write_votes_table(imported: Imported, given: Given) -> str:
+    """Write votes.csv: one row a vote; or one row a frame and counts, where nobody is named."""
+    ballots, fine = given.ballots, list(given.config.fine)
+    target = {entry["from"]: _short(entry["frame"]) for entry in imported.entries}
+    names = [target.get(name, "") for name in ballots.frames]
+    votes = ballots.votes.rows()
+    if ballots.annotators:
+        rows = [
+            (names[frame], ballots.annotators[person], fine[vote])
+            for frame, person, vote in votes
+            if names[frame]
+        ]
+        return _write(("frame", "annotator", "vote"), sorted(rows))
+    counts = np.zeros((len(names), len(fine)), dtype=np.int64)
+    np.add.at(counts, (ballots.votes["frame"].to_numpy(), ballots.votes["fine"].to_numpy()), 1)
+    lines = [
+        (name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True) if name
+    ]
+    return _write(("frame", *(f"{COUNTS}{name}" for name in fine)), sorted(lines))
+
+
+def write_faults_table(faults: Iterable[Fault]) -> str:
+    """Write faults.csv: what could not be read, and why."""
+    rows = ((fault.where, fault.what, fault.value, fault.todo) for fault in faults)
+    return _write(("where", "what", "value", "todo"), rows)
+
+
+def choose_columns(table: str, given: Given | None = None) -> dict[str, Mapping[str, str]]:
+    r"""Give the sections of a config that frames.csv can serve: patients, if all are known.
+
+    Args:
+        table: frames.csv.
+        given: the votes; only the patients of frames with votes need be known.
+
+    >>> choose_columns("frame,file,patient\na.png,a.dcm,4f2a\n")
+    {'patients': {'kind': 'column', 'column': 'patient'}}
+    """
+    voted = None if given is None else set(given.ballots.frames)
+    rows = [
+        row for row in csv.DictReader(io.StringIO(table)) if voted is None or row["file"] in voted
+    ]
+    if rows and all(row.get("patient") for row in rows):
+        return {"patients": {"kind": "column", "column": "patient"}}
+    return {}
+
+
+def list_named(ballots: Ballots) -> list[str]:
+    """List the frames of many that votes name."""
+    return [name for name in ballots.frames if split_address(name)[1] is not None]
+
+
+def _carry(given: Given, names: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
+    """Carry what the table of votes says of frames; frames without votes have empty cells."""
+    voted = set(given.ballots.frames)
+    frames = pl.Series([name for name in names if name in voted], dtype=pl.String)
+    columns = Columns(None, given.ballots)
+    carried = {name: words.tolist() for name, words in columns.carry(frames, taken).items()}
+    patients = given.config.patients
+    if isinstance(patients, PatientColumn) and patients.column not in carried:
+        found = columns.find(patients.column, frames, [])
+        if found is not None and "patient" not in taken:
+            carried["patient"] = found.cells["value"].fill_null("").to_list()
+    elif isinstance(patients, PatientColumn) and "patient" not in taken:
+        carried["patient"] = carried.pop(patients.column)
+    rows = {name: index for index, name in enumerate(frames)}
+    return {
+        column: [values[rows[name]] if name in rows else "" for name in names]
+        for column, values in carried.items()
+    }
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(f"{FRAMES}/")
+
+
+def _write(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _defuse(cell: str) -> str:
+    """Keep a spreadsheet from computing a cell that came from a file's header."""
+    return f"'{cell}" if cell[:1] in {"=", "+", "@"} or cell[:2] in {"-=", "-+"} else cell

@@ -1,0 +1,156 @@
+"""The verb `deidentify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
+
+if TYPE_CHECKING:
+    from polypskd.deployment.deidentify import Outcome
+
+SHOWN = 50
+
+
+def deidentify(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Folder (or one file) to copy.")],
+    out: Annotated[Path, typer.Option("--out", help="New, empty, or left by this command.")],
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="File with the secret key, e.g. of: openssl rand -hex 32."),
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable with the secret key.")
+    ] = None,
+    retain: Annotated[
+        list[str] | None,
+        typer.Option("--retain", help="dates (shifted), device or patient. Repeatable."),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="YAML: which device writes text where.")
+    ] = None,
+    trust_field: Annotated[
+        bool,
+        typer.Option(
+            "--trust-field",
+            help="Make all black outside the endoscope's picture; I have seen that no text "
+            "stands within it.",
+        ),
+    ] = False,
+    pixels_are_clean: Annotated[
+        bool,
+        typer.Option(
+            "--pixels-are-clean", help="I have seen that no text stands in images and DICOM files."
+        ),
+    ] = False,
+    video_pixels_are_clean: Annotated[
+        bool,
+        typer.Option("--video-pixels-are-clean", help="I have seen that no text stands in videos."),
+    ] = False,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", help="Write which file became which; it leads back to patients."),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy DICOM files, images and videos without their patients."""
+    from polypskd.deployment.deidentify import Wish, check_places
+    from polypskd.deployment.deidentify import deidentify as copy
+    from polypskd.deployment.mapping import check_mapping, write_mapping
+    from polypskd.deployment.panel import Trust
+    from polypskd.deployment.rules import Rules, read_rules
+    from polypskd.terminal import show_progress
+
+    kept = check_retained(retain or [])
+    key = read_secret(key_file, key_env)
+    wish = Wish(
+        key,
+        kept,
+        Rules() if rules is None else read_rules(rules),
+        Trust(field=trust_field, pixels=pixels_are_clean, video=video_pixels_are_clean),
+    )
+    check_places(source, out)
+    if mapping is not None:
+        check_mapping(mapping, out)
+    with let_stop(), show_progress(quiet) as listen:
+        outcome = copy(source, out, wish, listen)
+    if mapping is not None:
+        write_mapping(mapping, outcome.names)
+    say(*describe_outcome(outcome, out), as_json)
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+def check_retained(names: list[str]) -> frozenset[str]:
+    """Check the options of the profile.
+
+    Raises:
+        ConfigError: one is not known.
+    """
+    from polypskd.deployment.profile import RETAINED
+    from polypskd.errors import ConfigError
+
+    for name in names:
+        if name not in RETAINED:
+            raise ConfigError(f"--retain {name}: not known; use {', '.join(RETAINED)}")
+    return frozenset(names)
+
+
+def read_secret(file: Path | None, variable: str | None) -> bytes:
+    """Read the key from a file or the environment.
+
+    Raises:
+        ConfigError: neither or both are given, or the key cannot be used.
+    """
+    from polypskd.cohort.pseudonyms import read_key
+    from polypskd.errors import ConfigError
+
+    if (file is None) == (variable is None):
+        raise ConfigError(
+            "give the secret key by --key-file FILE or --key-env NAME (one of them); "
+            "a new one: openssl rand -hex 32 > key && chmod 600 key"
+        )
+    return read_key(file if file is not None else f"env:{variable}")
+
+
+WARNED = {
+    "field": "All outside the endoscope's picture is black. Text written over the picture itself "
+    "is not found by any program here: you vouched for it (--trust-field).",
+    "declared clean": "These files themselves say that no text is burned in; look at some.",
+    "said clean": "You vouched that no text is burned in; no pixel was changed.",
+}
+
+
+def describe_outcome(outcome: Outcome, out: Path) -> tuple[dict[str, Any], str]:
+    """Describe what came of it, for machines and for people."""
+    written = sum(outcome.ways.values())
+    refused = [str(fault) for fault in outcome.refused]
+    notes = [f"{way}: {WARNED[way]}" for way in outcome.ways if way in WARNED]
+    result = {
+        "out": str(out),
+        "files": written,
+        "unchanged": outcome.unchanged,
+        "pixels": outcome.ways,
+        "refused": refused,
+        "left_out": outcome.left_out,
+        "notes": notes,
+    }
+    lines = [f"De-identified {written} files into {out} ({outcome.unchanged} were there already)."]
+    lines += [f"  {count:>7}  pixels: {way}" for way, count in outcome.ways.items()]
+    if outcome.left_out:
+        kinds = ", ".join(
+            f"{count} {suffix or 'without suffix'}"
+            for suffix, count in sorted(outcome.left_out.items())
+        )
+        lines.append(f"  Left out, of a kind that is not known: {kinds}")
+    lines += [f"NOTE  {note}" for note in notes]
+    if refused:
+        lines.append(f"{len(refused)} files were refused and not written:")
+        lines += [f"  {line}" for line in refused[:SHOWN]]
+        if len(refused) > SHOWN:
+            lines.append(f"  ... and {len(refused) - SHOWN} more (--json lists all)")
+    return result, "\n".join(lines)

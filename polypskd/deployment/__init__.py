@@ -1,0 +1,1 @@
+"""What leaves a hospital, and what runs in it."""

@@ -1,0 +1,289 @@
+"""One DICOM file without its patient: attributes and pixels cleaned, stored without loss."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypskd.cohort.damage import DamageError
+from polypskd.cohort.pseudonyms import pseudonymize
+from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.dates import derive_shift
+from polypskd.deployment.panel import Plan, Trust, choose_looks, plan_cleaning
+from polypskd.deployment.profile import EDITION
+from polypskd.deployment.rules import Picture, Rules
+from polypskd.deployment.seals import name_sealed
+from polypskd.deployment.uids import is_registered, replace_uid
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from polypskd.cohort.dicom import DicomFrames
+
+Pixels = NDArray[np.uint8]
+IMPLEMENTATION = "2.25.216710388165123571515274916803309251067"  # a UUID of this program
+METHOD = f"polypskd; PS3.15 {EDITION} Basic Profile"
+LARGEST = 2**30  # bytes of pixels of one file, decoded
+DIRECTORY = "1.2.840.10008.1.3.10"
+DOCUMENT = 0x00420011
+OPTIONS = {"dates": "113107", "device": "113109", "patient": "113108"}
+LOSSY = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.51": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+}
+# What describes a palette, coded values or the range of pixels that are no longer there.
+STALE_COLOR = (
+    *range(0x00281101, 0x00281105),
+    *range(0x00281201, 0x00281205),
+    *(0x00280106, 0x00280107, 0x00280120, 0x00280121),
+)
+DISPLAY = (
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+)
+
+
+@dataclass(frozen=True)
+class CleanFile:
+    """A cleaned DICOM file, not yet written.
+
+    Args:
+        dataset: with pixels and file meta information.
+        folder: keyed names of patient and exam.
+        way: how its pixels were cleaned; "no pixels" where there are none.
+    """
+
+    dataset: Dataset
+    folder: str
+    way: str
+
+    def write(self, path: Path) -> None:
+        """Write it: an empty preamble, the meta information, the data set, and nothing after."""
+        from pydicom import dcmwrite
+
+        try:
+            dcmwrite(path, self.dataset, enforce_file_format=True)
+        except (ValueError, TypeError, AttributeError, OverflowError, struct.error):
+            # Its words quote values.
+            raise DamageError(
+                "its attributes cannot be written", todo="leave the file out"
+            ) from None
+
+
+def clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> CleanFile:
+    """Clean a DICOM file.
+
+    Args:
+        path: a DICOM file.
+        cleaning: the options for attributes.
+        rules: of the rule file.
+        trust: what the user vouches for.
+
+    Raises:
+        DamageError: it is damaged, or its pixels cannot be cleaned.
+        OSError: it cannot be opened.
+    """
+    try:
+        return _clean_dicom(path, cleaning, rules, trust)
+    except (DamageError, OSError, MemoryError):
+        raise
+    except Exception:  # pydicom raises what it meets; its words quote values
+        raise DamageError(
+            "damaged: its attributes cannot be read", todo="copy the file anew"
+        ) from None
+
+
+def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> CleanFile:
+    from polypskd.cohort.dicom.header import read_header
+
+    header = read_header(path)
+    source = header.dataset
+    identity = _read_text(source, "SOPClassUID")
+    if identity == DIRECTORY:
+        raise DamageError("a DICOMDIR names patients and files", todo="leave it out")
+    if not is_registered(identity):
+        raise DamageError("its SOP class is not known", todo="leave it out")
+    patient, folder = identify_patient(source, cleaning.key)
+    clean = clean_attributes(source, cleaning, patient)
+    instance = _read_text(source, "SOPInstanceUID")
+    clean.SOPInstanceUID = replace_uid(instance or str(path.name), cleaning.key)
+    way = "no pixels"
+    masked = False
+    if header.pixels is not None:
+        plan = _clean_pixels(path, source, clean, rules, trust)
+        way, masked = plan.way, plan.mask is not None
+        clean.BurnedInAnnotation = "NO"
+    elif "Image" in clean.SOPClassUID.name:
+        raise DamageError("has no pixels: it is cut short", todo="copy the file anew")
+    elif DOCUMENT in source:
+        raise DamageError("it holds a document, which is not cleaned", todo="leave it out")
+    _sign(clean, cleaning, masked=masked)
+    _add_meta(clean)
+    return CleanFile(clean, folder, way)
+
+
+def identify_patient(source: Dataset, key: bytes) -> tuple[Patient, str]:
+    """Tell what stands for the patient of a file, and name the folder of patient and exam.
+
+    Without an id, each exam is a patient of its own.
+
+    Args:
+        source: the data set as it came.
+        key: the secret.
+    """
+    study = _read_text(source, "StudyInstanceUID")
+    told = _read_text(source, "PatientID") or f"exam {study}"
+    pseudonym = pseudonymize(told, key)
+    exam = name_sealed(key, "exam", study, length=12)
+    return Patient(pseudonym, derive_shift(told, key)), f"{pseudonym}/{exam}"
+
+
+def _clean_pixels(path: Path, source: Dataset, clean: Dataset, rules: Rules, trust: Trust) -> Plan:
+    """Decode, clean, and store without loss."""
+    from polypskd.cohort.dicom import VideoError, open_dicom
+
+    try:
+        frames = open_dicom(path)
+    except VideoError:
+        raise DamageError(
+            "a video in DICOM is not cleaned", todo="export it as a video file, or leave it out"
+        ) from None
+    layout = frames.layout
+    gray = layout.photometric in {"MONOCHROME1", "MONOCHROME2"}
+    if layout.photometric != "PALETTE COLOR" and (layout.stored != 8 or layout.signed):
+        raise DamageError(
+            "its pixels would lose in cleaning", f"{layout.stored} bits", "give 8 bits a color"
+        )
+    size = layout.rows * layout.columns * (1 if gray else 3)
+    if size * frames.count > LARGEST:
+        raise DamageError(
+            "too large to clean", todo=f"at most {LARGEST >> 20} MiB of pixels a file"
+        )
+    for keyword in DISPLAY:  # a window is how gray is shown, not what is stored
+        if gray and keyword in frames.header:
+            delattr(frames.header, keyword)
+    plan = plan_cleaning(
+        _describe(source, layout.rows, layout.columns),
+        rules,
+        trust,
+        lambda: [frames.read(at + 1) for at in choose_looks(frames.count)],
+    )
+    stored = bytearray()
+    for pixels in _read_frames(frames, plan.mask):
+        stored += _store_gray(pixels, layout.photometric) if gray else pixels.tobytes()
+    stored += b"\0" * (len(stored) % 2)
+    clean.PixelData = bytes(stored)
+    clean["PixelData"].VR = "OB"
+    _describe_pixels(clean, layout, gray=gray)
+    method = LOSSY.get(frames.syntax)
+    if method is not None and clean.get("LossyImageCompression") != "01":
+        clean.LossyImageCompression, clean.LossyImageCompressionMethod = "01", method
+    return plan
+
+
+def _read_frames(frames: DicomFrames, mask: Callable[[Pixels], Pixels] | None) -> Iterator[Pixels]:
+    for number in range(1, frames.count + 1):
+        pixels = frames.read(number)
+        yield pixels if mask is None else mask(pixels)
+
+
+def _store_gray(pixels: Pixels, photometric: str) -> bytes:
+    gray = np.ascontiguousarray(pixels[:, :, 0])
+    return bytes((255 - gray if photometric == "MONOCHROME1" else gray).tobytes())
+
+
+def _describe(source: Dataset, rows: int, columns: int) -> Picture:
+    return Picture(
+        "dicom",
+        rows,
+        columns,
+        _read_text(source, "Manufacturer"),
+        _read_text(source, "ManufacturerModelName"),
+        _read_text(source, "BurnedInAnnotation"),
+    )
+
+
+def _describe_pixels(clean: Dataset, layout: Any, *, gray: bool) -> None:
+    clean.Rows, clean.Columns = layout.rows, layout.columns
+    clean.SamplesPerPixel = 1 if gray else 3
+    clean.PhotometricInterpretation = layout.photometric if gray else "RGB"
+    clean.BitsAllocated, clean.BitsStored, clean.HighBit = 8, 8, 7
+    clean.PixelRepresentation = 0
+    if gray:
+        clean.pop("PlanarConfiguration", None)
+        return
+    clean.PlanarConfiguration = 0
+    for tag in STALE_COLOR:
+        clean.pop(tag, None)
+
+
+def _sign(clean: Dataset, cleaning: Cleaning, *, masked: bool) -> None:
+    """Say in the file that, and how, it was de-identified."""
+    from pydicom.dataset import Dataset as NewDataset
+
+    codes = ["113100"]
+    codes += ["113101"] if masked else []
+    codes += [OPTIONS[name] for name in sorted(cleaning.retained)]
+    codes += ["113111"] if cleaning.private else []
+    items = []
+    for value in sorted(codes):
+        item = NewDataset()
+        item.CodeValue, item.CodingSchemeDesignator = value, "DCM"
+        item.CodeMeaning = MEANINGS[value]
+        items.append(item)
+    clean.PatientIdentityRemoved = "YES"
+    clean.DeidentificationMethod = METHOD
+    clean.DeidentificationMethodCodeSequence = items
+    moved = "MODIFIED" if "dates" in cleaning.retained else "REMOVED"
+    clean.LongitudinalTemporalInformationModified = moved
+    # Whatever letters came in, UTF-8 holds them; where none but ASCII is left, no set is named.
+    if not all(_is_ascii(element.value) for element in clean if element.VR not in {"SQ", "OB"}):
+        clean.SpecificCharacterSet = "ISO_IR 192"
+
+
+MEANINGS = {  # CID 7050
+    "113100": "Basic Application Confidentiality Profile",
+    "113101": "Clean Pixel Data Option",
+    "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
+    "113108": "Retain Patient Characteristics Option",
+    "113109": "Retain Device Identity Option",
+    "113111": "Retain Safe Private Option",
+}
+
+
+def _is_ascii(value: object) -> bool:
+    return str(value).isascii()
+
+
+def _add_meta(clean: Dataset) -> None:
+    """Write the meta information anew: it names who sent the file to whom."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = clean.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION)
+    meta.ImplementationVersionName = "POLYPSKD"
+    clean.file_meta = meta
+
+
+def _read_text(source: Dataset, name: str) -> str:
+    try:
+        value = source.get(name)
+    except Exception:  # whatever pydicom makes of damaged bytes
+        return ""
+    return str(value).strip(" \0") if value else ""

@@ -1,0 +1,232 @@
+"""From a mixed folder to a tidy cohort that check and derive can read."""
+
+import csv
+import hashlib
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from hospital_files import draw_frame, write_dicom, write_image, write_key, write_table, write_video
+
+from polypskd.cohort.importing import is_plain_jpeg
+from polypskd.cohort.mixed import name_targets
+
+pytest.importorskip("av", reason="the extra polypskd[video] is not installed")
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Images, DICOM files of one patient, a video, and a file that lies."""
+    source = tmp_path / "export"
+    for number in range(4):
+        write_image(source / "images" / f"{number}.png", number)
+    write_image(source / "images" / "plain.jpg", 4)
+    write_image(source / "images" / "plain.png", 5)
+    write_dicom(source / "clip.dcm", [6, 7])
+    write_video(source / "v.mkv", 12)
+    (source / "broken.jpg").write_bytes((source / "images" / "plain.jpg").read_bytes()[:300])
+    write_key(tmp_path)
+    names = [*(f"images/{n}.png" for n in range(4)), "plain.jpg", "clip#1", "v#3", "v.mkv#9"]
+    rows = [
+        f"{name},{who},{('low', 'high')[(i + (who == 'Dr C' and i % 3 == 0)) % 2]}"
+        for i, name in enumerate(names)
+        for who in ("Dr A", "Dr B", "Dr C")
+    ]
+    write_table(tmp_path / "votes.csv", "frame,annotator,vote", rows)
+    return tmp_path
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(folder, *words):
+    """Call a verb within this process: it starts in a second, and there are many calls."""
+    from polypskd import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["polypskd", *words])
+        patch.chdir(folder)
+        code = cli._run_verb()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+IMPORT = ("import", "export", "--out", "cohort", "--votes", "votes.csv", "--key-file", "key")
+
+
+def hash_all(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def read_rows(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_mixed_folder_becomes_a_cohort_that_check_and_derive_read(export):
+    done = call(export, *IMPORT, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["frames"], told["copied"], sum(told["faults"].values())) == (10, 1, 1)
+    cohort = export / "cohort"
+    rows = {row["file"]: row for row in read_rows(cohort / "frames.csv")}
+    # Lossless but for the JPEG, which is copied byte by byte.
+    for name, number in (("images/2.png", 2), ("clip.dcm#2", 7), ("v.mkv#9", 9)):
+        written = cv2.imread(str(cohort / "frames" / rows[name]["frame"]))[:, :, ::-1]
+        np.testing.assert_array_equal(written, draw_frame(number))
+    copied = cohort / "frames" / rows["images/plain.jpg"]["frame"]
+    assert copied.read_bytes() == (export / "export" / "images" / "plain.jpg").read_bytes()
+    assert rows["clip.dcm#1"]["device"] == "SCOPE-1"
+    assert len(rows["clip.dcm#1"]["patient"]) == 16
+    assert float(rows["v.mkv#3"]["quality_brightness"]) > 0
+    assert len(read_rows(cohort / "votes.csv")) == 24
+    (fault,) = read_rows(cohort / "faults.csv")
+    assert fault["where"] == "broken.jpg"
+    every_byte = b"".join(path.read_bytes() for path in cohort.rglob("*") if path.is_file())
+    assert b"SENTINEL" not in every_byte
+    assert b"SECRET" not in every_byte
+    assert b"0123456789abcdef0123" not in every_byte
+    page = yaml.safe_load((cohort / "config.yaml").read_text())
+    assert page["cohort"]["classes"] == ["high", "low"]
+    checked = call(cohort, "check", "config.yaml", "--json")
+    assert checked.returncode == 0, checked.stderr
+    assert json.loads(checked.stdout)["frames"] == 8
+    derived = call(cohort, "derive", "config.yaml", "--quiet", "--out", str(export / "run"))
+    assert derived.returncode == 0, derived.stderr
+
+
+def test_a_killed_import_goes_on_to_the_same_bytes(export):
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    whole = hash_all(export / "cohort")
+    cohort = export / "cohort"
+    journal = cohort / ".import" / "frames.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    # As a kill leaves it: some frames noted, a line cut, a frame without its line, no tables.
+    journal.write_text("".join(lines[:4]) + lines[4][:20])
+    (cohort / "frames" / ".clip_000001.png.x7_2.tmp").write_bytes(b"half")
+    for name in ("frames.csv", "votes.csv", "config.yaml", ".import/tables.json"):
+        (cohort / name).unlink()
+    for line in lines[6:]:
+        entry = json.loads(line)
+        if "frame" in entry:
+            (cohort / entry["frame"]).unlink()
+    done = call(export, *IMPORT, "--json", "--quiet")
+    assert json.loads(done.stdout)["known_before"] == 4
+    assert hash_all(cohort) == whole
+    again = call(export, *IMPORT, "--json", "--quiet")
+    assert json.loads(again.stdout)["known_before"] == 11
+    assert hash_all(cohort) == whole
+
+
+def test_what_others_wrote_is_not_overwritten(export):
+    (export / "cohort").mkdir()
+    (export / "cohort" / "mine.txt").write_text("mine")
+    refused = call(export, *IMPORT)
+    assert refused.returncode == 1
+    assert "holds other files" in refused.stderr
+    assert hash_all(export / "cohort").keys() == {"mine.txt"}
+    (export / "cohort" / "mine.txt").unlink()
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    config = export / "cohort" / "config.yaml"
+    config.write_text(config.read_text() + "# mine\n")
+    refused = call(export, *IMPORT)
+    assert refused.returncode == 1
+    assert "was changed since it was written" in refused.stderr
+    assert config.read_text().endswith("# mine\n")
+
+
+def test_nothing_is_written_through_a_link_out_of_the_folder(export):
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    cohort, elsewhere = export / "cohort", export / "elsewhere"
+    elsewhere.mkdir()
+    for path in sorted((cohort / "frames").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (cohort / "frames").rmdir()
+    (cohort / "frames").symlink_to(elsewhere)
+    done = call(export, *IMPORT)
+    assert done.returncode == 1
+    assert "leads outside of --out by a link" in done.stderr
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("import", "export", "--out", "cohort"), "openssl rand -hex 32"),
+        (("import", "export", "--out", "export/cohort", "--key-file", "key"), "lies within"),
+        (("import", "nowhere", "--out", "cohort"), "not found"),
+        (("import", "export", "--out", "votes.csv", "--key-file", "key"), "is no folder"),
+    ],
+)
+def test_what_cannot_be_imported_is_told_in_one_line(export, words, told):
+    done = call(export, *words, "--quiet")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_stride_takes_frames_that_no_vote_names(export, monkeypatch):
+    words = ("--out", "c", "--key-env", "POLYPSKD_TEST_KEY", "--stride", "5", "--quiet", "--json")
+    monkeypatch.setenv("POLYPSKD_TEST_KEY", "f" * 32)
+    done = call(export, "import", "export", *words)
+    assert done.returncode == 0, done.stderr
+    files = [row["file"] for row in read_rows(export / "c" / "frames.csv")]
+    assert [name for name in files if name.startswith("v.mkv")] == [
+        "v.mkv#0",
+        "v.mkv#10",
+        "v.mkv#5",
+    ]
+
+
+def test_a_jpeg_with_notes_of_its_owner_is_not_copied():
+    done, data = cv2.imencode(".jpg", draw_frame(1))
+    plain = data.tobytes()
+    assert done
+    assert is_plain_jpeg(plain)
+    exif = b"\xff\xe1\0\x10Exif\0\0SENTINEL"
+    assert not is_plain_jpeg(plain[:2] + exif + plain[2:])
+    assert not is_plain_jpeg(plain[:2] + b"\xff\xfe\0\x06ANNA" + plain[2:])
+    assert not is_plain_jpeg(plain + b"SENTINEL")
+    assert not is_plain_jpeg(plain[:-2])
+
+
+def test_unlike_frames_get_unlike_files_also_where_capitals_do_not_count():
+    names = ["a.png", "A.dcm", "a/1.mp4#2", "a/1_000002.png", "b.dcm#1"]
+    targets = [target.lower() for target in name_targets(names).values()]
+    assert len(set(targets)) == len(names)
+
+
+def test_patients_of_headers_are_taken_where_all_voted_frames_have_one(export):
+    rows = [f"clip#{n},{who},{('low', 'high')[n - 1]}" for n in (1, 2) for who in ("A", "B")]
+    write_table(export / "votes.csv", "frame,annotator,vote", rows)
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    page = yaml.safe_load((export / "cohort" / "config.yaml").read_text())
+    assert page["cohort"]["patients"] == {"kind": "column", "column": "patient"}
+
+
+def test_the_contact_sheet_tells_faults_and_shows_what_is_left(export):
+    assert call(export, *IMPORT, "--quiet").returncode == 0
+    cohort = export / "cohort"
+    done = call(cohort, "check", "config.yaml", "--html", "sheet.html", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["html"] == "sheet.html"
+    assert (cohort / "sheet.html").read_text().count("<figure") == 8
+    (cohort / "frames" / "clip_000001.png").write_bytes(b"")
+    done = call(cohort, "check", "config.yaml", "--html", "sheet.html")
+    assert done.returncode == 1
+    page = (cohort / "sheet.html").read_text()
+    assert page.count("<figure") == 7
+    assert "1 fault to mend" in page
