@@ -28,7 +28,7 @@ UNWRITTEN = {"sample_size", "external"}  # what no run holds; the authors tell o
 
 WORDS: dict[str, tuple[str, ...]] = {  # what must be read where a fact is said to stand
     "eligibility": ("frames given", "in the cohort", "left out"),
-    "missing": ("frames left out, by reason",),
+    "missing": ("what was left out, and why",),
     "flow": ("frames given", "left out", "train"),
     "votes": ("annotators", "votes"),
     "agreement": ("kappa",),
