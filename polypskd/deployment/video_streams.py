@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from polypskd.cohort.damage import DamageError
+from polypskd.deployment.coded_pictures import CODINGS, strip_head, strip_pictures
 from polypskd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ LONGEST_HEAD = 4096  # bytes that tell a decoder how pictures are coded
 MEGAPIXELS = 64.0
 NEEDS = "videos need PyAV; pip install 'polypskd[video]'"
 DAMAGED = DamageError("not a readable video", todo="copy the video anew")
-# Notes that encoders and recorders put between the coded pictures.
-NOTES = {"h264": "6", "hevc": "39-40", "mpeg2video": "178", "mpeg1video": "178"}
-NOTED = {"mpeg4", "mjpeg", "vp8", "vp9", "av1", "ffv1", "rawvideo"}
 
 
 def is_video(name: str) -> bool:
@@ -109,40 +107,33 @@ def _open(path: Path) -> Iterator[Any]:
 
 
 def _copy(source: Any, target: Any) -> None:
-    from av.bitstream import BitStreamFilterContext
+    import av
 
     stream = source.streams.video[0]
-    name = stream.codec_context.name
-    if name not in NOTES and name not in NOTED:
-        raise DamageError("its coding is not known", name, "save the video as H.264")
+    coding = stream.codec_context.name
+    if coding not in CODINGS:
+        raise DamageError("its coding is not known", coding, "save the video as H.264")
+    head = bytes(stream.codec_context.extradata or b"")
     copy = target.add_stream_from_template(stream, opaque=True)
     copy.metadata.clear()
-    strip = None
-    if name in NOTES:
-        strip = BitStreamFilterContext(f"filter_units=remove_types={NOTES[name]}", stream, copy)
+    copy.codec_context.extradata = strip_head(head, coding) or None
     for packet in source.demux(stream):
         if packet.size == 0:
             continue
-        for one in strip.filter(packet) if strip else (_strip_frame(packet, name),):
-            one.stream = copy
-            target.mux(one)
-    for one in strip.filter(None) if strip else ():
-        one.stream = copy
-        target.mux(one)
-
-
-def _strip_frame(packet: Any, name: str) -> Any:
-    """Strip the JPEG of each frame of Motion JPEG: it may hold comments like any other."""
-    import av
-
-    if name != "mjpeg":
-        return packet
-    from polypskd.deployment.media import strip_jpeg
-
-    made = av.Packet(strip_jpeg(bytes(packet)))
-    made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
-    made.duration, made.is_keyframe = packet.duration, packet.is_keyframe
-    return made
+        if packet.is_discard:
+            raise DamageError(
+                "a cut left pictures in it that are not shown", todo="save the video anew"
+            )
+        data = strip_pictures(bytes(packet), coding, head)
+        if not data:
+            continue
+        if packet.dts is None:
+            raise DamageError("a picture in it has no time", todo="save the video anew, as MP4")
+        made = av.Packet(data)  # a new one: what hangs on a packet may be text
+        made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+        made.duration, made.is_keyframe = packet.duration, packet.is_keyframe
+        made.stream = copy
+        target.mux(made)
 
 
 def _encode(source: Any, target: Any, plan: Plan) -> None:
