@@ -56,6 +56,16 @@ def join_address(path: str, number: int | None) -> str:
     return path if number is None else f"{path}#{number}"
 
 
+def order_address(name: str) -> tuple[str, int]:
+    """Give what sorts frames by file, then by number: a file is read on and not sought in.
+
+    >>> sorted(["a.mp4#10", "a.mp4#9", "a.mp4"], key=order_address)
+    ['a.mp4', 'a.mp4#9', 'a.mp4#10']
+    """
+    path, number = split_address(name)
+    return path, -1 if number is None else number
+
+
 def holds_many(path: str) -> bool:
     """Tell by its name whether a file may hold many frames.
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.artifacts import write_atomic
-from polypskd.cohort.address import split_address
+from polypskd.artifacts import fingerprint, write_atomic
+from polypskd.cohort.address import order_address, split_address
+from polypskd.cohort.agreed_fields import Fields, agree_on_fields
+from polypskd.cohort.cropping import place_field
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import check_frames, check_within
 from polypskd.cohort.journal import Entry, Journal
 from polypskd.cohort.mixed import Mixed, name_targets
 from polypskd.cohort.preparation import crop_frame
 from polypskd.cohort.quality import list_columns, measure_quality
-from polypskd.config import Crop, NoCrop
+from polypskd.config import Crop, FieldCrop, NoCrop
 from polypskd.errors import Fault, OutputError
 
 Pixels = NDArray[np.uint8]
@@ -81,13 +84,15 @@ def import_frames(
     """
     root = mixed.files.root
     targets = name_targets(frames)
-    ordered = sorted(frames, key=split_address)
-    found = {name: journal.find(name, _measure_source(root, name)) for name in ordered}
+    ordered = sorted(frames, key=order_address)
+    fields = _agree(mixed, ordered, wish, journal.folder)
+    ways = _Ways(root, journal.out, wish, targets, fields)
+    found = {name: journal.find(name, ways.measure_source(name)) for name in ordered}
     entries = {name: entry for name, entry in found.items() if entry is not None}
     known = len(entries)
     todo = [name for name in ordered if name not in entries]
     for start in range(0, len(todo), BLOCK):
-        made = _make_block(root, todo[start : start + BLOCK], targets, journal.out, wish)
+        made = _make_block(ways, todo[start : start + BLOCK])
         journal.note(made)
         entries |= {entry["from"]: entry for entry in made}
         progress(len(entries), len(ordered))
@@ -103,41 +108,76 @@ def _restore_fault(entry: Entry) -> Fault:
     return Fault(where, what, value, todo, entry["from"])
 
 
-def _make_block(
-    root: Path, names: list[str], targets: dict[str, str], out: Path, wish: Wish
-) -> list[Entry]:
+@dataclass(frozen=True)
+class _Ways:
+    """From where to where, and how.
+
+    Args:
+        root: folder of the source.
+        out: folder of the cohort.
+        wish: how.
+        targets: frame → the file it becomes, without its suffix.
+        fields: what the frames agree on, for a crop to the field.
+    """
+
+    root: Path
+    out: Path
+    wish: Wish
+    targets: dict[str, str]
+    fields: Fields | None
+
+    @cached_property
+    def agreed(self) -> str:
+        """What frames cropped otherwise are told by."""
+        return "" if self.fields is None else fingerprint(self.fields.describe())
+
+    def measure_source(self, name: str) -> tuple[int | str, ...]:
+        """Tell what a frame's file depends on beside the options."""
+        try:
+            about = (self.root / split_address(name)[0]).stat()
+        except OSError:
+            return -1, -1, self.agreed
+        return about.st_size, about.st_mtime_ns, self.agreed
+
+
+def _agree(mixed: Mixed, frames: Sequence[str], wish: Wish, cache: Path) -> Fields | None:
+    """Find what the frames agree on, for a crop to the field."""
+    if not isinstance(wish.crop, FieldCrop):
+        return None
+    headers = mixed.files.headers
+    devices = [headers.get(split_address(name)[0], {}).get("device", "") for name in frames]
+    most = wish.max_megapixels
+    return agree_on_fields(mixed.files.root, frames, devices, max_megapixels=most, cache=cache)
+
+
+def _make_block(ways: _Ways, names: list[str]) -> list[Entry]:
     """Write some frames; one that turns out to be damaged is taken away again."""
     made: dict[str, Entry] = {}
+    wish = ways.wish
 
     def look(name: str, pixels: Pixels) -> None:
-        made[name] = _write_frame(root / name, targets[name], pixels, out, wish.crop)
+        made[name] = _write_frame(name, pixels, ways)
 
     faults = check_frames(
-        root, names, min_side=wish.min_side, max_megapixels=wish.max_megapixels, look=look
+        ways.root, names, min_side=wish.min_side, max_megapixels=wish.max_megapixels, look=look
     )
     for fault in faults:
         if fault.frame in made:
-            (out / made[fault.frame]["frame"]).unlink(missing_ok=True)
+            (ways.out / made[fault.frame]["frame"]).unlink(missing_ok=True)
         told = [fault.where, fault.what, fault.value, fault.todo]
         made[fault.frame] = {"fault": told}
-    return [{"from": name, "source": _measure_source(root, name)} | made[name] for name in names]
+    return [{"from": name, "source": ways.measure_source(name)} | made[name] for name in names]
 
 
-def _measure_source(root: Path, name: str) -> tuple[int, int]:
-    try:
-        about = (root / split_address(name)[0]).stat()
-    except OSError:
-        return -1, -1
-    return about.st_size, about.st_mtime_ns
-
-
-def _write_frame(source: Path, target: str, pixels: Pixels, out: Path, crop: Crop) -> Entry:
-    measures = list_columns(measure_quality(pixels)).items()
-    data = _take_jpeg(source) if isinstance(crop, NoCrop) else None
+def _write_frame(name: str, pixels: Pixels, ways: _Ways) -> Entry:
+    crop, out = ways.wish.crop, ways.out
+    field = place_field(name, pixels, crop, ways.fields)
+    measures = list_columns(measure_quality(pixels, field)).items()
+    data = _take_jpeg(ways.root / name) if isinstance(crop, NoCrop) else None
     suffix = ".png" if data is None else ".jpg"
-    cut = crop_frame(pixels, crop)
+    cut = crop_frame(pixels, crop, field)
     encoded = _encode_png(cut) if data is None else data
-    path = f"{FRAMES}/{target}{suffix}"
+    path = f"{FRAMES}/{ways.targets[name]}{suffix}"
     try:
         check_within(out, path)
     except DamageError:

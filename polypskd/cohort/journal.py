@@ -38,12 +38,12 @@ class Journal:
         write_json(about, {"options": key})
         self.known = self._read()
 
-    def find(self, frame: str, source: tuple[int, int]) -> Entry | None:
-        """Find what was made of a frame, if neither its source nor its file changed since.
+    def find(self, frame: str, source: tuple[int | str, ...]) -> Entry | None:
+        """Find what was made of a frame, if neither what it hangs on nor its file changed since.
 
         Args:
             frame: as in the source.
-            source: size and time of change of its file.
+            source: what it hangs on beside the options: size and time of change of its file...
         """
         entry = self.known.get(frame)
         if entry is None or tuple(entry["source"]) != source:

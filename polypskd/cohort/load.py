@@ -39,6 +39,7 @@ from polypskd.config import (
 )
 from polypskd.errors import CohortError, ConfigError, Fault
 
+DEVICE = "device"  # column of the config's default map of DICOM attributes
 QUALITY = "quality beyond a limit of cohort.quality"
 
 
@@ -63,14 +64,15 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     stays = np.zeros(len(ballots.frames), dtype=np.bool_)
     stays[ballots.votes["frame"].to_numpy()] = True
     kept = _choose(ballots.frames, stays)
-    columns = Columns(metadata, ballots, tabulate_headers(listing, kept.to_list()))
+    headers = tabulate_headers(listing, kept.to_list())
+    columns = Columns(metadata, ballots, headers)
     patients = _read_patients(config, kept, columns, faults)
     split = _read_split(config, kept, columns, faults)
     if split is not None and patients is not None:
         faults += _find_leaks(patients, split)
     survey = Survey()
     if root is not None and check_pixels:
-        survey = survey_frames(root, kept.to_list(), config)
+        survey = survey_frames(root, kept.to_list(), config, _list_devices(headers))
         faults += survey.faults
     dropped = {fault.frame: fault for fault in reversed(faults) if fault.frame}
     leave = set(dropped) | set(survey.excluded)
@@ -108,6 +110,12 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         ),
         notes=tuple(ballots.notes),
     )
+
+
+def _list_devices(headers: Table | None) -> list[str] | None:
+    """Give the device of each frame, where headers tell."""
+    known = headers is not None and DEVICE in headers.columns
+    return headers.cells[DEVICE].to_list() if known and headers is not None else None
 
 
 def _list_unseen(listing: Listing | None, ballots: Ballots) -> pl.Series:

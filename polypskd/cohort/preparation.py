@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from polypskd.cohort.damage import DamageError
 
 if TYPE_CHECKING:
+    from polypskd.cohort.field import Field
     from polypskd.config.preparation import Crop
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB: the constants that pretrained weights expect
@@ -56,12 +57,15 @@ def prepare_frame(
     return square
 
 
-def crop_frame(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
+def crop_frame(
+    pixels: NDArray[np.uint8], crop: Crop, field: Field | None = None
+) -> NDArray[np.uint8]:
     """Cut out what of a frame is looked at.
 
     Args:
         pixels: (H, W, 3) RGB.
         crop: the section ``cohort.crop``.
+        field: where the picture lies, for a crop to the field; found in the frame if not given.
 
     Returns:
         (h, w, 3) RGB.
@@ -76,7 +80,8 @@ def crop_frame(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
             from polypskd.cohort.field import crop_frame as crop_field
             from polypskd.cohort.field import find_field
 
-            return crop_field(pixels, find_field(pixels), crop.margin, blank=crop.blank)
+            field = find_field(pixels) if field is None else field
+            return crop_field(pixels, field, crop.margin, blank=crop.blank)
         case "box":
             height, width = pixels.shape[:2]
             right, bottom = crop.left + crop.width, crop.top + crop.height

@@ -71,7 +71,7 @@ def import_cohort(
                 f"{source}: videos only, and nothing says which frames; give --stride N, or "
                 "--votes with the frames' numbers"
             )
-        journal = Journal(out, {"crop": wish.crop.model_dump(), "form": 1})
+        journal = Journal(out, {"crop": wish.crop.model_dump(), "form": 2})
         imported = import_frames(
             mixed,
             frames,

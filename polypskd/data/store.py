@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.cohort.address import split_address
+from polypskd.cohort.address import order_address
+from polypskd.cohort.agreed_fields import Fields, agree_on_fields
 from polypskd.cohort.cropping import read_cropped
 from polypskd.cohort.decoders import IMAGES, describe_decoders
 from polypskd.cohort.field import FINDER
@@ -34,10 +35,12 @@ class Reading:
     Args:
         max_megapixels: larger frames are refused before they are decoded.
         crop: what of a frame is looked at.
+        devices: of each frame, where they are known, for a crop to the field.
     """
 
     max_megapixels: float = 64.0
     crop: Crop = field(default_factory=NoCrop)
+    devices: Names | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def open_store(
     """
     reading = reading or Reading()
     digest = hashlib.sha256(f"{VERSION}|{size}|{len(paths)}".encode())
-    digest.update(_describe_reading(paths, reading).encode())
+    fields = _agree(root, paths, reading, folder)
+    digest.update(_describe_reading(paths, reading, fields).encode())
     digest.update(hash_frames(root, paths, folder, progress).data)
     key = digest.hexdigest()
     path = folder / f"{key[:24]}.npy"
@@ -90,9 +94,10 @@ def open_store(
         names = [str(name) for name in paths[start:stop]]
         block = np.empty((len(names), size, size, 3), np.uint8)
         # In the order of a file's frames, so that a video is decoded on and not sought in.
-        for row in sorted(range(len(names)), key=lambda row: split_address(names[row])):
+        for row in sorted(range(len(names)), key=lambda row: order_address(names[row])):
             most = reading.max_megapixels
-            pixels = read_cropped(root / names[row], reading.crop, max_megapixels=most)
+            name, crop = names[row], reading.crop
+            pixels = read_cropped(root, name, crop, fields=fields, max_megapixels=most)
             block[row] = prepare_frame(pixels, size)
         return block
 
@@ -100,10 +105,20 @@ def open_store(
     return PixelStore(PixelFile(path), key, folder)
 
 
-def _describe_reading(paths: Names, reading: Reading) -> str:
+def _agree(root: Path, paths: Names, reading: Reading, folder: Path) -> Fields | None:
+    """Find what the frames agree on, for a crop to the field."""
+    if not isinstance(reading.crop, FieldCrop):
+        return None
+    frames = [str(name) for name in paths]
+    devices = None if reading.devices is None else [str(name) for name in reading.devices]
+    most = reading.max_megapixels
+    return agree_on_fields(root, frames, devices, max_megapixels=most, cache=folder)
+
+
+def _describe_reading(paths: Names, reading: Reading, fields: Fields | None) -> str:
     """Say what else the pixels depend on; nothing for whole image files."""
     crop = "" if isinstance(reading.crop, NoCrop) else reading.crop.model_dump_json()
-    crop += f"|{FINDER}" if isinstance(reading.crop, FieldCrop) else ""
+    crop += f"|{FINDER}|{json.dumps(fields.describe())}" if fields is not None else ""
     decoders = describe_decoders(str(name) for name in paths)
     decoders.pop(IMAGES)
     return crop + (json.dumps(decoders, sort_keys=True) if decoders else "")

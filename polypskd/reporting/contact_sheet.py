@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.agreed_fields import Fields, agree_on_fields
 from polypskd.cohort.cropping import read_cropped
 from polypskd.cohort.table import Cohort, number_words
-from polypskd.config import Crop, NoCrop
+from polypskd.config import Crop, FieldCrop, NoCrop
 from polypskd.errors import CohortError, Fault
 from polypskd.reporting.collecting import BANNER
 from polypskd.reporting.page import fill_page
@@ -153,6 +154,12 @@ def _band(share: float) -> int:
 
 
 def _describe(cohort: Cohort, rows: list[int], root: Path | None, crop: Crop) -> list[Frame]:
+    fields = None
+    if root is not None and isinstance(crop, FieldCrop):
+        devices = cohort.columns.get("device")
+        fields = agree_on_fields(
+            root, cohort.paths.tolist(), None if devices is None else devices.tolist()
+        )
     consensus, agreement = _agree(cohort)
     patient = number_words(cohort.patient_ids) + 1 if cohort.patients_known else None
     starts = np.searchsorted(cohort.vote_frame, rows)
@@ -161,7 +168,7 @@ def _describe(cohort: Cohort, rows: list[int], root: Path | None, crop: Crop) ->
     return [
         Frame(
             name=str(cohort.frame_ids[row]),
-            source=_draw(root, str(cohort.paths[row]), crop),
+            source=_draw(root, str(cohort.paths[row]), crop, fields),
             consensus=cohort.classes[consensus[row]],
             band=BANDS[_band(float(agreement[row]))][1] if total[row] > 1 else "",
             votes=_list_votes(cohort, row, slice(start, end), int(consensus[row])),
@@ -204,14 +211,14 @@ def _excluded(cohort: Cohort | None) -> list[tuple[str, int]]:
     return reasons.most_common(20)
 
 
-def _draw(root: Path | None, path: str, crop: Crop) -> str:
+def _draw(root: Path | None, path: str, crop: Crop, fields: Fields | None) -> str:
     """Draw a thumbnail as a JPEG in a data URI; empty where the frame cannot be read."""
     import cv2
 
     if root is None or not path:
         return ""
     try:
-        pixels: Any = read_cropped(root / path, crop)
+        pixels: Any = read_cropped(root, path, crop, fields=fields)
     except CohortError:
         return ""
     height, width = pixels.shape[:2]

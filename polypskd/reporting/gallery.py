@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from polypskd.cohort.agreed_fields import Fields, agree_on_fields
 from polypskd.cohort.cropping import read_cropped
 from polypskd.cohort.frames import READERS
-from polypskd.config import Crop, NoCrop
+from polypskd.config import Crop, FieldCrop, NoCrop
 from polypskd.errors import ArtifactError, CohortError
 from polypskd.labels.examples import Examples
 from polypskd.reporting.heat import lay_heat
@@ -91,8 +94,9 @@ def find_mistakes(
     Raises:
         ArtifactError: a prediction has no example.
     """
+    seen = _find_seen(record, frames_root)
     return tuple(
-        _describe(record, index, row, frames_root)
+        _describe(record, index, row, partial(read_thumbnail, frames_root, seen=seen))
         for _, row, index in _rank(record.examples, record.predictions)[:limit]
     )
 
@@ -115,7 +119,9 @@ def _rank(examples: Examples, predictions: Predictions) -> list[tuple[float, int
     return sorted(found)
 
 
-def _describe(record: Record, index: int, row: int, frames_root: Path | None) -> Mistake:
+def _describe(
+    record: Record, index: int, row: int, read: Callable[[str], Pixels | None]
+) -> Mistake:
     examples, predictions = record.examples, record.predictions
     reference, predicted = str(predictions.consensus[index]), str(predictions.predicted[index])
     scores = [
@@ -126,7 +132,7 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
         scores, key=lambda one: (one.name not in (reference, predicted), -one.votes, -one.p)
     )
     shown = {one.name for one in ranked[:MAX_CLASSES]}
-    frame = read_thumbnail(frames_root, str(examples.path[row]), _find_crop(record))
+    frame = read(str(examples.path[row]))
     cams = record.folder / "cams" if record.folder else None
     layer = _read_pixels(cams, f"{row + 2}.png", -1)  # with its opacity: cv2.IMREAD_UNCHANGED
     return Mistake(
@@ -144,26 +150,52 @@ def _describe(record: Record, index: int, row: int, frames_root: Path | None) ->
     )
 
 
-def _find_crop(record: Record) -> Crop:
+@dataclass(frozen=True)
+class Seen:
+    """What of a frame the networks saw.
+
+    Args:
+        crop: the section ``cohort.crop``.
+        fields: what the run's frames agree on, for a crop to the field.
+    """
+
+    crop: Crop = field(default_factory=NoCrop)
+    fields: Fields | None = None
+
+
+WHOLE = Seen()
+
+
+def _find_seen(record: Record, frames_root: Path | None) -> Seen:
     """Find in the run's config what of a frame its networks saw."""
-    section = (record.config.get("cohort") or {}).get("crop")
-    return CROP.validate_python(section) if section else NoCrop()
+    cohort = record.config.get("cohort") or {}
+    crop: Crop = CROP.validate_python(cohort["crop"]) if cohort.get("crop") else NoCrop()
+    if not isinstance(crop, FieldCrop) or frames_root is None:
+        return Seen(crop)
+    devices = record.examples.carried.get("device")
+    fields = agree_on_fields(
+        frames_root,
+        record.examples.path.tolist(),
+        None if devices is None else devices.tolist(),
+        max_megapixels=cohort.get("max_megapixels", 64.0),
+    )
+    return Seen(crop, fields)
 
 
-def read_thumbnail(frames_root: Path | None, path: str, crop: Crop | None = None) -> Pixels | None:
+def read_thumbnail(frames_root: Path | None, path: str, seen: Seen = WHOLE) -> Pixels | None:
     """Read a frame at the size of the gallery; None where it cannot be read.
 
     Args:
         frames_root: folder of the frames, or None.
         path: the frame's path below it; empty if there is none.
-        crop: what of a frame the network sees; None for all of it.
+        seen: what of a frame the network sees.
 
     Returns:
         (H, W, 3) BGR, its longer side as long as the gallery shows it.
     """
     import cv2
 
-    frame = _read_frame(frames_root, path, crop)
+    frame = _read_frame(frames_root, path, seen)
     if frame is None:
         return None
     height, width = frame.shape[:2]
@@ -175,14 +207,14 @@ def read_thumbnail(frames_root: Path | None, path: str, crop: Crop | None = None
     return resized
 
 
-def _read_frame(root: Path | None, path: str, crop: Crop | None) -> Pixels | None:
+def _read_frame(root: Path | None, path: str, seen: Seen) -> Pixels | None:
     import cv2
 
-    whole = crop is None or isinstance(crop, NoCrop)
+    whole = isinstance(seen.crop, NoCrop)
     if root is None or not path or (whole and Path(path).suffix.lower() in READERS):
         return _read_pixels(root, path, cv2.IMREAD_COLOR)
     try:
-        pixels = read_cropped(root / path, crop or NoCrop())
+        pixels = read_cropped(root, path, seen.crop, fields=seen.fields)
     except CohortError:
         return None
     return np.ascontiguousarray(pixels[:, :, ::-1])

@@ -76,7 +76,11 @@ def open_pixels(run: Run, data: StudyData) -> tuple[Examples, Pixels]:
             examples.path,
             size=run.config.augment.size,
             folder=(run.shared or run.folder / ".steps") / "pixels",
-            reading=Reading(run.config.cohort.max_megapixels, run.config.cohort.crop),
+            reading=Reading(
+                run.config.cohort.max_megapixels,
+                run.config.cohort.crop,
+                examples.carried.get("device"),
+            ),
             progress=partial(run.log.progress, "decode"),
         )
     except (ArtifactError, CohortError):

@@ -173,7 +173,11 @@ def open_material(
             examples.path,
             size=config.augment.size,
             folder=places.pixels,
-            reading=Reading(config.cohort.max_megapixels, config.cohort.crop),
+            reading=Reading(
+                config.cohort.max_megapixels,
+                config.cohort.crop,
+                examples.carried.get("device"),
+            ),
             progress=lambda done, total: log.progress("decode", done, total),
         )
     )
