@@ -127,7 +127,7 @@ def _copy(source: Any, target: Any) -> None:
         data = strip_pictures(bytes(packet), coding, head)
         if not data:
             continue
-        if packet.dts is None:
+        if packet.dts is None and packet.pts is None:
             raise DamageError("a picture in it has no time", todo="save the video anew, as MP4")
         made = av.Packet(data)  # a new one: what hangs on a packet may be text
         made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
