@@ -28,6 +28,16 @@ DAMAGED = DamageError("damaged: its parts do not follow each other", todo="save 
 MEGAPIXELS = 64.0
 # Heads of frames and scans, tables, restarts: what a decoder needs of a JPEG.
 CODED = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD} - {0xC8}
+# Interlacing: where each pass begins, and how far apart its columns and rows are.
+PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 PALETTE = 3  # the color type of a PNG whose pixels are numbers of colors
 
 
@@ -60,11 +70,14 @@ def clean_image(data: bytes, plan: Plan) -> tuple[bytes, str]:
         DamageError: the bytes cannot be trusted.
     """
     pixels = read_image(data)
+    _check_opaque(data)
     if plan.mask is not None:
         masked = plan.mask(pixels)
         return write_png(masked), ".png"
     if data.startswith(b"\xff\xd8"):
         clean, suffix = strip_jpeg(data), ".jpg"
+        if not _is_exact(clean):
+            return write_png(pixels), ".png"
     elif data.startswith(PNG):
         clean, suffix = strip_png(data), ".png"
     else:
@@ -74,6 +87,33 @@ def clean_image(data: bytes, plan: Plan) -> tuple[bytes, str]:
     if not np.array_equal(decode_image(clean), pixels):
         raise DamageError("its pixels depend on what is told beside them", todo="save it as PNG")
     return clean, suffix
+
+
+def _check_opaque(data: bytes) -> None:
+    """Refuse what is hidden by transparency alone: whoever looked at the image did not see it."""
+    import cv2
+
+    if not data.startswith((PNG, b"II", b"MM")):
+        return
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is not None and pixels.ndim == 3 and pixels.shape[2] == 4:
+        whole = 255 if pixels.dtype == np.uint8 else 65535
+        if int(pixels[:, :, 3].min()) < whole:
+            raise DamageError(
+                "parts of it are transparent, and may hide text",
+                todo="save it without transparency",
+            )
+
+
+def _is_exact(data: bytes) -> bool:
+    """Whether a JPEG's coded data end where its picture does: what follows may be text."""
+    import simplejpeg
+
+    try:
+        simplejpeg.decode_jpeg(data, strict=True)
+    except ValueError:
+        return False
+    return True
 
 
 def strip_jpeg(data: bytes) -> bytes:
@@ -165,21 +205,34 @@ def strip_png(data: bytes) -> bytes:
 
 
 def _trim_stream(stream: bytes, header: bytes) -> bytes:
-    """Drop what follows the end of the compressed picture, inside its chunk."""
-    width, height = struct.unpack_from(">II", header)
-    most = (width * 8 + 16) * (height + 16) * 2  # four samples of 16 bits, filters, interlacing
+    """Drop what follows the end of the picture, behind the compressed data or within them."""
+    size = _count_bytes(header)
     reader = zlib.decompressobj()
-    rest, size = stream, 0
     try:
-        while not reader.eof:
-            made = len(reader.decompress(rest, 1 << 20))
-            size += made
-            rest = reader.unconsumed_tail
-            if size > most or (not made and not rest and not reader.eof):
+        picture = reader.decompress(stream, size + 1)
+        while len(picture) <= size and not reader.eof:
+            more = reader.decompress(reader.unconsumed_tail, size + 1 - len(picture))
+            if not more and not reader.eof:
                 raise DAMAGED
+            picture += more
     except zlib.error:
         raise DAMAGED from None
+    if len(picture) > size:
+        return zlib.compress(picture[:size], 9)
     return stream[: len(stream) - len(reader.unused_data)]
+
+
+def _count_bytes(header: bytes) -> int:
+    """Count the bytes of a PNG's picture before compression, one more a row for its filter."""
+    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    bits *= {0: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}.get(color, 4)
+    passes = PASSES if interlaced else ((0, 0, 1, 1),)
+    size = 0
+    for left, top, right, down in passes:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            size += rows * (1 + (columns * bits + 7) // 8)
+    return size
 
 
 def write_png(pixels: Pixels) -> bytes:

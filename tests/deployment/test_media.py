@@ -12,7 +12,7 @@ from planting import draw_frame
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import decode_image
-from polypskd.deployment.media import clean_image, strip_jpeg, strip_png
+from polypskd.deployment.media import PNG, clean_image, strip_jpeg, strip_png
 from polypskd.deployment.panel import Plan
 
 CLEAN = Plan("said clean")
@@ -86,6 +86,56 @@ def test_bytes_behind_the_compressed_picture_of_a_png_go():
     (size,) = struct.unpack_from(">I", plain, 33)
     planted = plain[:33] + make_chunk(b"IDAT", plain[41 : 41 + size] + b"ZQQZ hidden") + plain[-12:]
     assert strip_png(planted) == plain
+
+
+@pytest.mark.parametrize(
+    "options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)]
+)
+def test_bytes_between_the_coded_picture_and_the_end_of_a_jpeg_go(options):
+    plain = encode(".jpg", *options)
+    clean, suffix = clean_image(plain[:-2] + b"ZQQZ Doe" + plain[-2:], CLEAN)
+    assert suffix == ".png"
+    assert b"ZQQZ" not in clean
+    assert np.array_equal(decode_image(clean), decode_image(plain))
+
+
+@pytest.mark.parametrize(("color", "channels"), [(0, 1), (2, 3), (6, 4)])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_rows_behind_the_last_of_a_png_go(color, channels, interlaced):
+    width, height = 13, 9
+    passes = [(8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2)]
+    starts = [(0, 0), (4, 0), (0, 4), (2, 0), (0, 2), (1, 0), (0, 1)]
+    raw = b""
+    for (left, top), (right, down) in (
+        zip(starts, passes, strict=True) if interlaced else [((0, 0), (1, 1))]
+    ):
+        columns = len(range(left, width, right))
+        raw += (b"\0" + b"\xff" * columns * channels) * len(
+            range(top, height, down) if columns else ()
+        )
+    head = make_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, interlaced))
+    end = make_chunk(b"IEND", b"")
+
+    def wrap(body):
+        return PNG + head + make_chunk(b"IDAT", zlib.compress(body, 0)) + end
+
+    assert strip_png(wrap(raw)) == wrap(raw)
+    clean = strip_png(wrap(raw + b"ZQQZ hidden in one more row"))
+    assert b"ZQQZ" not in clean
+    assert np.array_equal(decode_image(clean), decode_image(wrap(raw)))
+    assert decode_image(clean).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_text_that_transparency_alone_hides_is_refused(suffix):
+    alpha = np.full(draw_frame().shape[:2], 255, np.uint8)
+    opaque = cv2.imencode(suffix, np.dstack([draw_frame(), alpha]))[1].tobytes()
+    assert clean_image(opaque, CLEAN)[1] == ".png"
+    alpha[:60, :40] = 0
+    hiding = cv2.imencode(suffix, np.dstack([draw_frame(), alpha]))[1].tobytes()
+    for plan in (CLEAN, Plan("field", lambda pixels: pixels)):
+        with pytest.raises(DamageError, match="transparent"):
+            clean_image(hiding, plan)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".bmp"])
