@@ -8,18 +8,21 @@ header before a single pixel is decoded.
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.address import split_address
 from polypskd.cohort.damage import SAVE, DamageError
-from polypskd.cohort.opened import Limits, read_of_many
+from polypskd.cohort.image_header import measure_header
+from polypskd.cohort.limits import Limits, check_sides
+from polypskd.cohort.opened import read_of_many
 from polypskd.errors import CohortError, Fault
 
 __all__ = [
@@ -38,6 +41,7 @@ Pixels = NDArray[np.uint8]
 Reader = Callable[[bytes], Pixels]
 CANNOT = "not a readable image"
 CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
+THREADS = 2
 BATCH = 256  # frames checked between two looks at what the decoders printed
 
 
@@ -195,6 +199,9 @@ def check_frames(
                 return Fault(name, damage.what, damage.value, damage.todo, frame=name)
         return fault
 
+    def check_run(names: Sequence[str]) -> list[Fault | None]:
+        return [check(name) for name in names]
+
     def check_alone(name: str) -> Fault | None:
         with _hear_decoders() as heard:
             fault = check(name)
@@ -203,15 +210,34 @@ def check_frames(
         return fault
 
     faults: list[Fault | None] = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
         for start in range(0, len(paths), BATCH):
             batch = list(paths[start : start + BATCH])
             with _hear_decoders() as heard:
-                found = list(pool.map(check, batch))
+                runs = list_runs(batch, THREADS)
+                found = [fault for faults in pool.map(check_run, runs) for fault in faults]
             if any(word in heard() for word in CORRUPT):
                 found = [check_alone(name) for name in batch]
             faults += found
     return [fault for fault in faults if fault is not None]
+
+
+def list_runs(names: Sequence[str], threads: int) -> list[list[str]]:
+    """Cut names into runs of one file's frames: a video is decoded on, and not sought in.
+
+    Args:
+        names: in the order of files and their frames.
+        threads: that share the work; no run is longer than one thread's part.
+
+    >>> list_runs(["a.png", "v.mp4#1", "v.mp4#2", "v.mp4#3"], 2)
+    [['a.png'], ['v.mp4#1', 'v.mp4#2'], ['v.mp4#3']]
+    """
+    most = -(-len(names) // threads)
+    runs: list[list[str]] = []
+    for _, group in groupby(names, key=lambda name: split_address(name)[0]):
+        run = list(group)
+        runs += [run[start : start + most] for start in range(0, len(run), most)]
+    return runs
 
 
 @contextmanager
@@ -233,19 +259,19 @@ def _hear_decoders() -> Iterator[Callable[[], bytes]]:
 def _try_frame(
     path: Path, name: str, min_side: int, max_megapixels: float
 ) -> tuple[Fault | None, Pixels | None]:
-    limits = (min_side, max_megapixels)
     try:
         reader = READERS.get(path.suffix.lower())
         if reader is None:
-            return None, read_of_many(path, Limits(*limits))
+            return None, read_of_many(path, Limits(min_side, max_megapixels))
         data = path.read_bytes()
         if not data:
             raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
         size = measure_header(data)
         if size is not None:
-            _check_size(*size, *limits)
+            check_sides(*size, min_side=min_side, max_megapixels=max_megapixels)
         pixels = reader(data)
-        _check_size(pixels.shape[1], pixels.shape[0], *limits)
+        height, width = pixels.shape[:2]
+        check_sides(width, height, min_side=min_side, max_megapixels=max_megapixels)
     except DamageError as damage:
         return Fault(name, damage.what, damage.value, damage.todo, frame=name), None
     except FileNotFoundError:
@@ -253,16 +279,6 @@ def _try_frame(
     except OSError as error:
         return Fault(name, f"cannot be read ({error.strerror})", frame=name), None
     return None, pixels
-
-
-def _check_size(width: int, height: int, min_side: int, max_megapixels: float) -> None:
-    value = f"{width}x{height}"
-    if min(width, height) < min_side:
-        raise DamageError("too small", value, f"the shortest side must have {min_side} pixels")
-    if width * height > max_megapixels * 1e6:
-        raise DamageError(
-            "too large", value, f"at most {max_megapixels:g} megapixels (cohort.max_megapixels)"
-        )
 
 
 def _check_end(data: bytes) -> None:
@@ -274,60 +290,3 @@ def _check_end(data: bytes) -> None:
         raise cut
     if data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND\xaeB`\x82" not in data:
         raise cut
-
-
-def measure_header(data: bytes) -> tuple[int, int] | None:
-    r"""Read width and height from the header of a PNG, JPEG, BMP or TIFF without decoding.
-
-    Returns:
-        (width, height), or None where the header does not tell.
-
-    >>> measure_header(b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\0\x07\0\0\0\x05")
-    (7, 5)
-    """
-    try:
-        if data.startswith(b"\x89PNG\r\n\x1a\n"):
-            width, height = struct.unpack_from(">II", data, 16)
-            return width, height
-        if data.startswith(b"\xff\xd8"):
-            return _measure_jpeg(data)
-        if data.startswith(b"BM"):
-            width, height = struct.unpack_from("<ii", data, 18)
-            return abs(width), abs(height)
-        if data[:4] in (b"II*\0", b"MM\0*"):
-            return _measure_tiff(data, "<" if data[:2] == b"II" else ">")
-    except struct.error:
-        raise DamageError(
-            "cut short: the image's header is missing", todo="copy the image anew"
-        ) from None
-    return None
-
-
-def _measure_jpeg(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at < len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1] if at + 1 < len(data) else 0
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a length
-            at += 2
-        else:
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    raise DamageError("cut short: the image's header is missing", todo="copy the image anew")
-
-
-def _measure_tiff(data: bytes, order: str) -> tuple[int, int] | None:
-    (at,) = struct.unpack_from(f"{order}I", data, 4)
-    (entries,) = struct.unpack_from(f"{order}H", data, at)
-    size = {}
-    for i in range(entries):
-        tag, kind = struct.unpack_from(f"{order}HH", data, at + 2 + 12 * i)
-        if tag in (256, 257):
-            code = "H" if kind == 3 else "I"
-            size[tag] = struct.unpack_from(f"{order}{code}", data, at + 10 + 12 * i)[0]
-    return (size[256], size[257]) if len(size) == 2 else None

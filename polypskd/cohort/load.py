@@ -5,14 +5,14 @@ Everything is looked at before anything is told, so that one run shows every fau
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from polypskd.cohort.address import split_address
+from polypskd.cohort.assignment import find_leaks, named_columns, read_patients, read_split
 from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
 from polypskd.cohort.listing import Listing, list_cohort, tabulate_headers
@@ -32,10 +32,7 @@ from polypskd.cohort.tables import (
 from polypskd.cohort.votes import read_votes
 from polypskd.config import (
     CohortConfig,
-    ColumnSplit,
     FrameFolder,
-    PatientColumn,
-    PatientPattern,
 )
 from polypskd.errors import CohortError, ConfigError, Fault
 
@@ -66,10 +63,10 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
     kept = _choose(ballots.frames, stays)
     headers = tabulate_headers(listing, kept.to_list())
     columns = Columns(metadata, ballots, headers)
-    patients = _read_patients(config, kept, columns, faults)
-    split = _read_split(config, kept, columns, faults)
+    patients = read_patients(config, kept, columns, faults)
+    split = read_split(config, kept, columns, faults)
     if split is not None and patients is not None:
-        faults += _find_leaks(patients, split)
+        faults += find_leaks(patients, split)
     survey = Survey()
     if root is not None and check_pixels:
         survey = survey_frames(root, kept.to_list(), config, _list_devices(headers))
@@ -104,7 +101,7 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         vote_annotator=annotator,
         vote_fine=fine,
         split=None if split is None else _words(_choose(split.cells["split"], sound)),
-        columns=columns.carry(kept, _named_columns(config)) | _tabulate(survey, kept),
+        columns=columns.carry(kept, named_columns(config)) | _tabulate(survey, kept),
         exclusions=tuple(
             Exclusion(frame, reasons[frame], details.get(frame, "")) for frame in sorted(reasons)
         ),
@@ -216,89 +213,6 @@ def _spread_files(cells: pl.DataFrame, named: pl.Series) -> pl.DataFrame:
     more = more.join(cells, on=FRAME, how="left", maintain_order="left")
     more = more.drop(FRAME).rename({"name": FRAME}).select(cells.columns)
     return pl.concat([cells, more])
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Columns `ROW` and ``split`` (null where there is none), by frame."""
-
-    file: str
-    cells: pl.DataFrame
-
-
-def _named_columns(config: CohortConfig) -> set[str]:
-    named = set()
-    if isinstance(config.patients, PatientColumn):
-        named.add(config.patients.column)
-    if isinstance(config.split, ColumnSplit):
-        named.add(config.split.column)
-    return named
-
-
-def _read_patients(
-    config: CohortConfig, frames: pl.Series, columns: Columns, faults: list[Fault]
-) -> pl.Series | None:
-    """Give the patient of each frame, null where there is none; None where they are unknown."""
-    if isinstance(config.patients, PatientColumn):
-        column = columns.find(config.patients.column, frames, faults)
-        return column.cells["value"] if column else frames.clear(len(frames))
-    if not isinstance(config.patients, PatientPattern):
-        return None
-    pattern = config.patients.pattern
-    try:
-        search = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"cohort.patients.pattern {pattern!r}: {error}") from None
-    if search.groups < 1:
-        raise ConfigError(f"cohort.patients.pattern {pattern!r}: needs a group, as in '(p[0-9]+)_'")
-    found = map(search.search, frames)
-    patients = pl.Series([match[1] or None if match else None for match in found], dtype=pl.String)
-    todo = "mend cohort.patients.pattern"
-    faults += [
-        Fault(frame, "the pattern finds no patient id", todo=todo, frame=frame)
-        for frame in frames.filter(patients.is_null())
-    ]
-    return patients
-
-
-def _read_split(
-    config: CohortConfig, frames: pl.Series, columns: Columns, faults: list[Fault]
-) -> _Split | None:
-    form = config.split
-    if not isinstance(form, ColumnSplit):
-        return None
-    column = columns.find(form.column, frames, faults)
-    if column is None:
-        nothing = pl.DataFrame(schema={ROW: pl.UInt32, "split": pl.String})
-        return _Split("", nothing.clear(len(frames)))
-    means = dict.fromkeys(form.train, "train") | dict.fromkeys(form.val_names, "val")
-    means |= dict.fromkeys(form.test, "test")
-    wrong = column.cells.filter(~pl.col("value").is_in(list(means)))
-    todo = f"use one of: {', '.join(means)}; or name it in cohort.split"
-    faults += tell_rows(column.table, wrong, "unknown split", todo)
-    meant = pl.col("value").replace_strict(means, default=None, return_dtype=pl.String)
-    return _Split(column.table.name, column.cells.select(ROW, split=meant))
-
-
-def _find_leaks(patients: pl.Series, split: _Split) -> list[Fault]:
-    """Tell patients that stand in two splits, by row: a patient's id is nobody's business."""
-    known = split.cells.with_columns(patient=patients).drop_nulls().sort(ROW)
-    first = known.unique("patient", keep="first").select("patient", before="split", row=ROW)
-    leaks = (
-        known.join(first, on="patient", how="left", maintain_order="left")
-        .filter(pl.col("split") != pl.col("before"))
-        .unique("patient", keep="first", maintain_order=True)
-    )
-    todo = "put all frames of a patient in one split"
-    return [
-        Fault(
-            f"{split.file} row {leak[ROW]}",
-            f"a patient stands in two splits, {leak['before']!r} (row {leak['row']}) and "
-            f"{leak['split']!r}",
-            todo=todo,
-        )
-        for leak in leaks.iter_rows(named=True)
-    ]
 
 
 def _index_votes(votes: pl.DataFrame, stays: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:

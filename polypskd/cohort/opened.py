@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from polypskd.cohort.address import DICOM, MANY, VIDEO, holds_many, split_address
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.limits import Limits
 
 if TYPE_CHECKING:
     from polypskd.cohort.dicom import DicomFrames
@@ -24,19 +25,6 @@ Pixels = NDArray[np.uint8]
 KEPT = 2  # DICOM files a thread keeps at hand: the names of one file's frames stand side by side
 
 _mine = threading.local()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a frame's size may be.
-
-    Args:
-        min_side: shortest side, in pixels.
-        max_megapixels: largest area; larger frames are not decoded.
-    """
-
-    min_side: int = 1
-    max_megapixels: float = 64.0
 
 
 def read_of_many(path: Path, limits: Limits) -> Pixels:

@@ -131,23 +131,3 @@ def read_whole(dataset: Dataset, keyword: str, absent: int | None = None) -> int
     if not 0 <= number < 2**31:
         raise DamageError(f"{keyword} is out of range", str(number), LIES)
     return number
-
-
-def check_sides(width: int, height: int, *, min_side: int, max_megapixels: float) -> None:
-    """Refuse frames too small or too large, from the header alone.
-
-    Args:
-        width: in pixels.
-        height: in pixels.
-        min_side: shortest side allowed, in pixels.
-        max_megapixels: largest area allowed.
-
-    Raises:
-        DamageError: it is outside.
-    """
-    value = f"{width}x{height}"
-    if min(width, height) < max(min_side, 1):
-        raise DamageError("too small", value, f"the shortest side must have {min_side} pixels")
-    if width * height > max_megapixels * 1e6:
-        limit = f"at most {max_megapixels:g} megapixels (cohort.max_megapixels)"
-        raise DamageError("too large", value, limit)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.dicom.encapsulation import Item, find_frames, read_frame
 from polypskd.cohort.dicom.header import UNDEFINED, Header, PixelElement, read_header
-from polypskd.cohort.dicom.layout import LIES, Layout, check_sides, read_layout
+from polypskd.cohort.dicom.layout import LIES, Layout, read_layout
 from polypskd.cohort.dicom.native import measure_frame, read_native
 from polypskd.cohort.dicom.photometric import convert_to_rgb
 from polypskd.cohort.dicom.syntaxes import BIG_ENDIAN, NATIVE, check_syntax, decode_codestream
+from polypskd.cohort.limits import check_sides
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.limits import check_sides
 from polypskd.cohort.video.boxes import check_boxes
 
 if TYPE_CHECKING:
@@ -266,15 +267,5 @@ def _check_size(stream: VideoStream, min_side: int, max_megapixels: float) -> No
     )
     if min(context.width, context.height) <= 0:
         raise DamageError("its header tells no size, or one that cannot be", todo=COPY)
-    if min(context.width, context.height) < min_side:
-        raise DamageError(
-            "too small",
-            f"{context.width}x{context.height}",
-            f"the shortest side must have {min_side} pixels",
-        )
-    if sides[0] * sides[1] > max_megapixels * 1e6:
-        raise DamageError(
-            "too large",
-            f"{context.width}x{context.height}",
-            f"at most {max_megapixels:g} megapixels (cohort.max_megapixels)",
-        )
+    check_sides(context.width, context.height, min_side=min_side, max_megapixels=max_megapixels)
+    check_sides(*sides, min_side=min_side, max_megapixels=max_megapixels)  # as coded, padded
