@@ -54,6 +54,9 @@ def read_of_many(path: Path, limits: Limits) -> Pixels:
     opened = _open_dicom(file, limits)
     if number is None and opened.count > 1:
         raise _unnumbered(name, 1, opened.count)
+    if number is not None and opened.count == 1 and not isinstance(opened, StreamFrames):
+        # Else one frame would have two names, and could stand in two splits.
+        raise DamageError("holds one frame", f"#{number}", f"name it without a number: {name}")
     number = 1 if number is None else number
     if not 1 <= number <= opened.count:
         raise DamageError("no frame", str(number), f"the file has 1 to {opened.count}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.cohort.address import order_address
+from polypskd.cohort.address import order_address, split_address
 from polypskd.cohort.agreed_fields import Fields, agree_on_fields
 from polypskd.cohort.cropping import read_cropped
 from polypskd.cohort.decoders import IMAGES, describe_decoders
@@ -25,6 +25,7 @@ from polypskd.data.blocks import Draw, Progress, draw_file
 from polypskd.data.digests import Names, hash_frames
 from polypskd.data.pixels import PixelFile, Pixels
 
+RUN = 8  # blocks at a time where frames share a file: each time decodes from a key frame
 VERSION = "1"  # raise it when decoding or preparation changes
 
 
@@ -101,7 +102,8 @@ def open_store(
             block[row] = prepare_frame(pixels, size)
         return block
 
-    draw_file(path, (len(paths), size, size, 3), decode, progress)
+    many = any(split_address(str(name))[1] is not None for name in paths)
+    draw_file(path, (len(paths), size, size, 3), decode, progress, blocks=RUN if many else 1)
     return PixelStore(PixelFile(path), key, folder)
 
 

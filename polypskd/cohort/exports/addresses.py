@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from polypskd.cohort.address import split_address
+
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*/*")
 NUMBER = re.compile(r"#\d+$")
 PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -81,11 +83,13 @@ def resolve_names(
     Returns:
         Address → frame, or the cleaned path for the file's name to be looked up.
 
+    >>> resolve_names(["s3://b/a.mp4#2"], ["x/a.mp4#1", "x/a.mp4#2"], upload_prefix=False)
+    {'s3://b/a.mp4#2': 'a.mp4#2'}
     >>> resolve_names(["s3://b/root/p1/a.jpg"], ["p1/a.jpg", "p2/a.jpg"], upload_prefix=False)
     {'s3://b/root/p1/a.jpg': 'p1/a.jpg'}
     """
     known = set(frames or ())
-    names = {frame.rpartition("/")[2] for frame in known}
+    names = {split_address(frame)[0].rpartition("/")[2] for frame in known}
     names |= {re.sub(r"(?s)(.)\.[^.]+$", r"\1", name) for name in names}
     resolved = {}
     for address in given:
