@@ -31,12 +31,18 @@ IMPLEMENTATION = "2.25.216710388165123571515274916803309251067"  # a UUID of thi
 METHOD = f"polypskd; PS3.15 {EDITION} Basic Profile"
 LARGEST = 2**30  # bytes of pixels of one file, decoded
 DIRECTORY = "1.2.840.10008.1.3.10"
-DOCUMENT = 0x00420011
+DOCUMENT = 0x00420011  # encapsulated
+REPORT = 0x0040A730  # the content of a structured report
 OPTIONS = {"dates": "113107", "device": "113109", "patient": "113108"}
 LOSSY = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
     "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+}
+# JPEG 2000 has lost something where colors were transformed in the way that cannot be undone.
+LOSSY_COLOR = {
+    "1.2.840.10008.1.2.4.91": "ISO_15444_1",
+    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
 }
 # What describes a palette, coded values or the range of pixels that are no longer there.
 STALE_COLOR = (
@@ -62,7 +68,7 @@ class CleanFile:
     Args:
         dataset: with pixels and file meta information.
         folder: keyed names of patient and exam.
-        way: how its pixels were cleaned; "no pixels" where there are none.
+        way: how its pixels were cleaned.
     """
 
     dataset: Dataset
@@ -115,23 +121,35 @@ def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> 
         raise DamageError("a DICOMDIR names patients and files", todo="leave it out")
     if not is_registered(identity):
         raise DamageError("its SOP class is not known", todo="leave it out")
+    if header.pixels is None:
+        check_content(identity, source)
     patient, folder = identify_patient(source, cleaning.key)
     clean = clean_attributes(source, cleaning, patient)
     instance = _read_text(source, "SOPInstanceUID")
     clean.SOPInstanceUID = replace_uid(instance or str(path.name), cleaning.key)
-    way = "no pixels"
-    masked = False
-    if header.pixels is not None:
-        plan = _clean_pixels(path, source, clean, rules, trust)
-        way, masked = plan.way, plan.mask is not None
-        clean.BurnedInAnnotation = "NO"
-    elif "Image" in clean.SOPClassUID.name:
-        raise DamageError("has no pixels: it is cut short", todo="copy the file anew")
-    elif DOCUMENT in source:
-        raise DamageError("it holds a document, which is not cleaned", todo="leave it out")
-    _sign(clean, cleaning, masked=masked)
+    plan = _clean_pixels(path, source, clean, rules, trust)
+    clean.BurnedInAnnotation = "NO"
+    _sign(clean, cleaning, masked=plan.mask is not None)
     _add_meta(clean)
-    return CleanFile(clean, folder, way)
+    return CleanFile(clean, folder, plan.way)
+
+
+def check_content(identity: str, source: Dataset) -> None:
+    """Refuse what is no image: reports, documents, signals and lists name persons in their content.
+
+    Args:
+        identity: the SOP class of a file without pixels.
+        source: the data set as it came.
+
+    Raises:
+        DamageError: always; it says what the file is.
+    """
+    from pydicom.uid import UID
+
+    if "Image" in UID(identity).name:
+        raise DamageError("has no pixels: it is cut short", todo="copy the file anew")
+    what = "document" if DOCUMENT in source else "report" if REPORT in source else "file of data"
+    raise DamageError(f"a {what} without an image, which is not cleaned", todo="leave it out")
 
 
 def identify_patient(source: Dataset, key: bytes) -> tuple[Patient, str]:
@@ -188,6 +206,8 @@ def _clean_pixels(path: Path, source: Dataset, clean: Dataset, rules: Rules, tru
     clean["PixelData"].VR = "OB"
     _describe_pixels(clean, layout, gray=gray)
     method = LOSSY.get(frames.syntax)
+    if layout.photometric == "YBR_ICT":
+        method = LOSSY_COLOR.get(frames.syntax)
     if method is not None and clean.get("LossyImageCompression") != "01":
         clean.LossyImageCompression, clean.LossyImageCompressionMethod = "01", method
     return plan
@@ -221,6 +241,9 @@ def _describe_pixels(clean: Dataset, layout: Any, *, gray: bool) -> None:
     clean.PhotometricInterpretation = layout.photometric if gray else "RGB"
     clean.BitsAllocated, clean.BitsStored, clean.HighBit = 8, 8, 7
     clean.PixelRepresentation = 0
+    for name in ("ModalityLUTSequence", "VOILUTSequence"):
+        # Their tables are bytes, which do not stay; without them an item is not valid.
+        clean.pop(name, None)
     if gray:
         clean.pop("PlanarConfiguration", None)
         return
@@ -249,7 +272,7 @@ def _sign(clean: Dataset, cleaning: Cleaning, *, masked: bool) -> None:
     moved = "MODIFIED" if "dates" in cleaning.retained else "REMOVED"
     clean.LongitudinalTemporalInformationModified = moved
     # Whatever letters came in, UTF-8 holds them; where none but ASCII is left, no set is named.
-    if not all(_is_ascii(element.value) for element in clean if element.VR not in {"SQ", "OB"}):
+    if not all(_is_ascii(one.value) for one in clean.iterall() if one.VR not in {"SQ", "OB"}):
         clean.SpecificCharacterSet = "ISO_IR 192"
 
 

@@ -34,6 +34,10 @@ PSEUDONYMS = {0x00100010, 0x00100020}  # the patient's name and id
 NUMBERS = {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"}
 DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 TEXT_VALUE = 0x0040A160
+# The table does not name all that tells of a person here, and an image needs none of it.
+PERSONAL = {0x0010, 0x0038}  # groups: the patient, the stay
+CONTENT = {0x0040A730, 0x00201070}  # of reports: names, ages, dates; numbers of other exams
+LONGEST_DECIMAL = 16  # characters, as the standard says
 
 # What else an image needs, and the values that it may hold.
 SAFE = {
@@ -52,14 +56,8 @@ SAFE = {
     0x00282114: r"ISO_\d{4,5}_\d{1,2}",
     0x00281056: r"LINEAR|LINEAR_EXACT|SIGMOID",
     0x20500020: r"IDENTITY|INVERSE",
-    0x0040A010: r"CONTAINS|HAS (?:OBS|ACQ) CONTEXT|HAS CONCEPT MOD|HAS PROPERTIES|INFERRED FROM|"
-    r"SELECTED FROM",
     0x0040A040: r"TEXT|NUM|CODE|DATETIME|DATE|TIME|UIDREF|PNAME|COMPOSITE|IMAGE|WAVEFORM|SCOORD|"
     r"SCOORD3D|TCOORD|CONTAINER",
-    0x0040A050: r"SEPARATE|CONTINUOUS",
-    0x0040A491: r"PARTIAL|COMPLETE",
-    0x0040A493: r"VERIFIED|UNVERIFIED",
-    0x00700023: r"POINT|POLYLINE|POLYGON|MULTIPOINT|CIRCLE|ELLIPSE",
 }
 # What the options keep is looked at as well, where the standard lists its values.
 LISTED = {
@@ -135,12 +133,16 @@ def decide_action(tag: int, vr: str, retained: frozenset[str] = frozenset()) -> 
         return "remove"
     if tag in PSEUDONYMS:
         return "pseudonym"
+    if tag in CONTENT:
+        return "remove"
     row = read_profile().get(f"{tag:08X}")
     if row is not None:
         return _decide_listed(row, vr, retained)
     if tag in DEVICE:
         # The manufacturer is an attribute that must be there, if only empty.
         return "keep" if "device" in retained else "empty" if tag == 0x00080070 else "remove"
+    if group in PERSONAL:
+        return "remove"
     if tag in SAFE:
         return "check"
     if tag == TEXT_VALUE:
@@ -177,4 +179,5 @@ def check_value(tag: int, vr: str, value: str) -> bool:
         pattern = DECIMAL if vr == "DS" else r"[+-]?\d{1,10}" if vr == "IS" else None
     if pattern is None:
         return tag == 0x00102160  # ethnic group: free text that its option keeps
-    return re.fullmatch(pattern, value) is not None
+    fits = len(value) <= LONGEST_DECIMAL or vr not in {"DS", "IS"}
+    return fits and re.fullmatch(pattern, value) is not None
