@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from polypskd.cli import app
 from polypskd.deployment.deidentify import RECORD, Wish, deidentify
+from polypskd.deployment.mapping import check_mapping, write_mapping
 from polypskd.deployment.panel import Trust
 from polypskd.errors import OutputError
 
@@ -280,6 +282,31 @@ def test_the_verb_tells_what_it_did_and_ends_with_one_if_files_were_refused(coho
     again = call(cohort, *options)
     assert again.exit_code == 1
     assert json.loads(again.stdout)["unchanged"] == 7
+
+
+def test_the_mapping_is_closed_from_its_first_byte_and_overwrites_no_other_file(tmp_path):
+    path = tmp_path / "folder" / "map.csv"
+    check_mapping(path, tmp_path / "out")
+    seen = []
+    replace = Path.replace
+
+    def look(made, target):
+        seen.append(made.stat().st_mode & 0o077)
+        return replace(made, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", look)
+        write_mapping(path, {"ZQ \udcff.jpg": "0a.jpg"})
+    assert path.read_bytes() == b"file,deidentified\nZQ \xff.jpg,0a.jpg\n"
+    assert [*seen, path.stat().st_mode & 0o077] == [0, 0]
+    check_mapping(path, tmp_path / "out")
+    thesis = tmp_path / "thesis.docx"
+    thesis.write_bytes(b"PK of years")
+    with pytest.raises(OutputError, match="another file"):
+        check_mapping(thesis, tmp_path / "out")
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(OutputError, match="given away"):
+        check_mapping(tmp_path / "link" / "map.csv", tmp_path / "out")
 
 
 def test_the_verb_needs_one_key_and_a_mapping_outside(cohort, tmp_path, monkeypatch):
