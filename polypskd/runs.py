@@ -69,10 +69,13 @@ def open_run(
     """Open a run folder, new or of the same config; hold its lock while you use it.
 
     Raises:
+        ConfigError: the key of pseudonyms lies in it.
         OutputError: it holds the results of another config, or other people's files.
     """
+    from polypskd.cohort.pseudonyms import check_apart
     from polypskd.reporting.folders import remove_report
 
+    check_apart(getattr(config.cohort.frames, "key_file", None), folder, "the run folder")
     path = folder / "config.yaml"
     text = _write_page(config)
     if not overwrite:

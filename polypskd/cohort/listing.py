@@ -13,7 +13,7 @@ from polypskd.cohort.address import DICOM, VIDEO, holds_many, join_address, spli
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import check_within, list_files, list_frames
 from polypskd.cohort.opened import count_frames
-from polypskd.cohort.pseudonyms import read_key
+from polypskd.cohort.pseudonyms import check_apart, read_key
 from polypskd.cohort.tables import FRAME, ROW, Table
 from polypskd.config import DicomFolder, FrameChoice, FrameFolder, ImageFolder, VideoFolder
 from polypskd.errors import CohortError, ConfigError, Fault
@@ -117,7 +117,7 @@ def find_key(section: DicomFolder) -> bytes:
     """Read the key of the hashes that stand for patients and UIDs.
 
     Raises:
-        ConfigError: there is none, or it cannot be read.
+        ConfigError: there is none, it cannot be read, or it lies among the frames.
     """
     if section.key_file is None and section.key_env is None:
         raise ConfigError(
@@ -125,6 +125,7 @@ def find_key(section: DicomFolder) -> bytes:
             "given; make one outside the run folder, `openssl rand -hex 32 > key && chmod 600 "
             "key`, and name it in key_file (or key_env)"
         )
+    check_apart(section.key_file, section.root, "the frames' folder")
     return read_key(section.key_file or f"env:{section.key_env}")
 
 

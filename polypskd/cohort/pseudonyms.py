@@ -82,6 +82,24 @@ def read_key(source: str | Path) -> bytes:
     return key
 
 
+def check_apart(key_file: Path | None, folder: Path, what: str) -> None:
+    """Refuse a key file within a folder that is handed on, links followed.
+
+    Args:
+        key_file: the key; None where it comes from the environment.
+        folder: that it must not lie in.
+        what: names the folder in the message.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if key_file is not None and key_file.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"key file {key_file.name}: lies within {what}, and whoever gets that could undo every "
+            "pseudonym; keep it outside"
+        )
+
+
 def _read_file(path: Path, where: str) -> bytes:
     try:
         with path.open("rb") as file:

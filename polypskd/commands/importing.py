@@ -45,6 +45,7 @@ def import_cohort(
     from polypskd.cohort.importing import Wish, import_frames
     from polypskd.cohort.journal import Journal
     from polypskd.cohort.mixed import Choice, list_mixed
+    from polypskd.cohort.pseudonyms import check_apart
     from polypskd.cohort.tidy import (
         list_named,
         read_given,
@@ -60,6 +61,7 @@ def import_cohort(
         raise ConfigError("import: give --key-file or --key-env, not both")
     if out.resolve().is_relative_to(source.resolve()):
         raise OutputError(f"{out}: lies within {source}; give --out a folder beside it")
+    check_apart(key_file, out, "--out")
     wish = Wish(FieldCrop() if crop == "field" else NoCrop())
     with let_stop(), show_progress(quiet) as listen:
         listen({"step": "import", "event": "start"})

@@ -178,6 +178,53 @@ def test_what_cannot_be_imported_is_told_in_one_line(export, words, told):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_key_in_the_folder_of_the_cohort_is_refused(export):
+    (export / "cohort").mkdir()
+    (export / "key").rename(export / "cohort" / "key")
+    told = call(export, *IMPORT[:-1], "cohort/key")
+    assert told.returncode == 1
+    assert "key file key: lies within --out" in told.stderr
+    assert [path.name for path in (export / "cohort").iterdir()] == ["key"]
+
+
+def test_a_run_with_the_key_in_it_is_not_begun(export):
+    assert call(export, *IMPORT).returncode == 0
+    run = export / "run"
+    run.mkdir()
+    (export / "key").rename(run / "key")
+    page = yaml.safe_load((export / "cohort" / "config.yaml").read_text())
+    page["cohort"]["frames"] = {"kind": "dicom", "root": "export", "key_file": "run/key"}
+    (export / "page.yaml").write_text(yaml.safe_dump(page, sort_keys=False))
+    told = call(export, "derive", "page.yaml", "--out", "run")
+    assert told.returncode == 1
+    assert "key file key: lies within the run folder" in told.stderr
+    assert not (run / "config.yaml").exists()
+
+
+def test_a_dark_frame_is_imported_without_its_panel(tmp_path):
+    source = tmp_path / "s"
+    source.mkdir()
+    for number in range(8):
+        pixels = np.zeros((96, 160, 3), np.uint8)
+        if number != 3:
+            pixels[8:88, 60:156] = np.resize(draw_frame(number, 96), (80, 96, 3))
+        cv2.putText(pixels, "NAME", (6, 40), cv2.FONT_HERSHEY_PLAIN, 1, (255, 255, 255), 1)
+        assert cv2.imwrite(str(source / f"{number}.png"), pixels[:, :, ::-1])
+    assert call(tmp_path, "import", "s", "--out", "c", "--crop", "field").returncode == 0
+    assert cv2.imread(str(tmp_path / "c" / "frames" / "3.png")).max() == 0
+    first = hash_all(tmp_path / "c")
+    assert call(tmp_path, "import", "s", "--out", "c", "--crop", "field").returncode == 0
+    assert hash_all(tmp_path / "c") == first
+    for number in range(4):  # now no field is agreed on, so that nothing of before may stay
+        (source / f"{number + 4}.png").unlink()
+    assert call(tmp_path, "import", "s", "--out", "c", "--crop", "field").returncode == 0
+    assert call(tmp_path, "import", "s", "--out", "d", "--crop", "field").returncode == 0
+    again, anew = hash_all(tmp_path / "c"), hash_all(tmp_path / "d")
+    names = [f"frames/{number}.png" for number in range(4)]
+    assert [again[name] for name in names] == [anew[name] for name in names]
+    assert again["frames/3.png"] != first["frames/3.png"]
+
+
 def test_a_stride_takes_frames_that_no_vote_names(export, monkeypatch):
     words = ("--out", "c", "--key-env", "POLYPSKD_TEST_KEY", "--stride", "5", "--quiet", "--json")
     monkeypatch.setenv("POLYPSKD_TEST_KEY", "f" * 32)

@@ -1,13 +1,15 @@
 """DICOM files and videos with votes, from the files to the cohort and its pixels."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hospital_files import draw_frame, write_dicom, write_image, write_key, write_table, write_video
 
-from polypskd.cohort.frames import read_frame
+from polypskd.cohort.frames import check_frames, read_frame
 from polypskd.cohort.load import load_cohort
 from polypskd.cohort.location import list_inputs
 from polypskd.cohort.naming import read_time
@@ -118,6 +120,44 @@ def test_metadata_of_a_file_hold_for_its_frames(exams):
     table = write_table(exams / "m.csv", "frame,site", ["clip,colon", "clip#2,rectum"])
     cohort = load(exams, vote_on(["clip#1", "clip#2"]), metadata={"path": table})
     assert cohort.columns["site"].tolist() == ["colon", "rectum"]
+
+
+def test_a_key_among_the_frames_is_refused(exams):
+    key = write_key(exams / "dicom")
+    frames = {"kind": "dicom", "root": exams / "dicom", "key_file": key}
+    with pytest.raises(ConfigError, match="lies within the frames' folder") as told:
+        load(exams, vote_on(["clip#1", "still"]), frames=frames)
+    assert len(told.value.lines) == 1
+
+
+def test_a_file_named_with_and_without_a_number_is_told_and_not_read_twice(exams):
+    frames = {"kind": "dicom", "root": exams / "dicom", "key_file": exams / "key", "take": "named"}
+    with pytest.raises(CohortError) as told:
+        load(exams, vote_on(["clip", "clip#1", "still", "still#1"]), frames=frames)
+    assert [line.partition(";")[0] for line in told.value.lines[:2]] == [
+        "a/clip.dcm: holds 3 frames",
+        "a/still.dcm#1: holds one frame '#1'",
+    ]
+
+
+def test_a_thread_reads_frames_of_one_file_side_by_side(exams, monkeypatch):
+    seen = []
+
+    def read(path, limits):
+        seen.append((threading.get_ident(), int(path.name.partition("#")[2])))
+        time.sleep(0.001)  # so that both threads are at work
+        return draw_frame(1)
+
+    monkeypatch.setattr("polypskd.cohort.frames.read_of_many", read)
+    (exams / "dicom" / "v.mp4").write_bytes(b"x")
+    names = [f"v.mp4#{number}" for number in range(60)]
+    assert not check_frames(exams / "dicom", names, min_side=1, max_megapixels=1)
+    by_thread = {}
+    for thread, number in seen:
+        by_thread.setdefault(thread, []).append(number)
+    assert sorted(number for _, number in seen) == list(range(60))
+    jumps = sum((np.diff(numbers) != 1).sum() for numbers in by_thread.values())
+    assert jumps + len(by_thread) <= 2, "a video is sought in, and its groups decoded twice"
 
 
 def test_a_stride_and_a_range_choose_among_the_frames(exams):

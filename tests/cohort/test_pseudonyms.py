@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypskd.cohort.pseudonyms import pseudonymize, read_key
+from polypskd.cohort.pseudonyms import check_apart, pseudonymize, read_key
 from polypskd.errors import ConfigError
 
 KEY = bytes(range(1, 33))
@@ -81,3 +81,16 @@ def test_a_missing_key_is_told(tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=what):
             read_key(source)
+
+
+def test_a_key_within_a_folder_that_is_handed_on_is_refused_also_by_a_link(tmp_path):
+    key = tmp_path / "run" / "deep" / "key"
+    key.parent.mkdir(parents=True)
+    key.write_text("f" * 32)
+    (tmp_path / "link").symlink_to(key)
+    for path in (key, tmp_path / "link", tmp_path / "run" / ".." / "run" / "deep" / "key"):
+        with pytest.raises(ConfigError, match="lies within the run folder") as told:
+            check_apart(path, tmp_path / "run", "the run folder")
+        assert str(tmp_path) not in str(told.value)
+    check_apart(key, tmp_path / "runs", "the run folder")
+    check_apart(None, tmp_path, "the run folder")

@@ -1,13 +1,19 @@
 """Opinions in DICOM structured reports."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from hospital_files import draw_frame, write_dicom, write_key
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, generate_uid
 
 from polypskd.cohort.exports.reading import read_export
+from polypskd.cohort.frames import read_frame
 from polypskd.cohort.load import load_cohort
 from polypskd.config import CohortConfig
 from polypskd.errors import CohortError
@@ -225,6 +231,32 @@ def test_a_report_of_highdicom_is_read(tmp_path):
     expected = [(f"{UID}.9", "annotator-1", "adenoma")]
     assert rows(read(tmp_path / "a.dcm")) == expected
     assert rows(read(tmp_path / "a.dcm", question="99TEST:opinion")) == expected
+
+
+@pytest.mark.parametrize("take", ["all", "named"])
+def test_opinions_on_frames_of_one_file_become_votes_on_these_frames(tmp_path, take):
+    write_dicom(tmp_path / "frames" / "clip.dcm", [10, 11, 12, 13], uid=f"{UID}.7")
+    write_dicom(tmp_path / "frames" / "still.dcm", [20], uid=f"{UID}.8")
+    write_key(tmp_path)
+    seen = group(image(f"{UID}.7", 2, 4), answer(ADENOMA))
+    still = group(image(f"{UID}.8"), answer(HYPERPLASTIC))
+    write_report(tmp_path / "reports" / "a.dcm", seen, still)
+    second = group(image(f"{UID}.7", 4), answer(HYPERPLASTIC))
+    write_report(tmp_path / "reports" / "b.dcm", second, who="Smith^Ann")
+    frames = {"kind": "dicom", "root": tmp_path / "frames", "key_file": tmp_path / "key"}
+    section = {
+        "frames": frames | {"take": take},
+        "votes": {"kind": "dicom_sr", "path": tmp_path / "reports", "codes": CODES},
+        "classes": ["hyperplastic", "adenoma"],
+    }
+    cohort = load_cohort(CohortConfig.model_validate(section))
+    assert cohort.frame_ids.tolist() == ["clip.dcm#2", "clip.dcm#4", "still.dcm"]
+    assert cohort.counts.tolist() == [[0, 1], [1, 1], [1, 0]]
+    for name, number in zip(cohort.paths, (11, 13, 20), strict=True):
+        assert (read_frame(tmp_path / "frames" / name) == draw_frame(number)).all()
+    left = {item.frame_id for item in cohort.exclusions}
+    assert left == ({"clip.dcm#1", "clip.dcm#3"} if take == "all" else set())
+    assert not any(name in str(cohort) for name in ("Doe", "Smith", "Roe", "4711"))
 
 
 @pytest.mark.realdata
