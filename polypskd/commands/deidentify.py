@@ -137,16 +137,22 @@ def describe_outcome(outcome: Outcome, out: Path) -> tuple[dict[str, Any], str]:
         "pixels": outcome.ways,
         "refused": refused,
         "left_out": outcome.left_out,
+        "others": outcome.others,
         "notes": notes,
     }
     lines = [f"De-identified {written} files into {out} ({outcome.unchanged} were there already)."]
     lines += [f"  {count:>7}  pixels: {way}" for way, count in outcome.ways.items()]
     if outcome.left_out:
         kinds = ", ".join(
-            f"{count} {suffix or 'without suffix'}"
+            f"{count} {suffix or 'with no known suffix'}"
             for suffix, count in sorted(outcome.left_out.items())
         )
         lines.append(f"  Left out, of a kind that is not known: {kinds}")
+    if outcome.others:
+        lines.append(
+            f"  {outcome.others} more are of earlier calls; their sources are gone, changed or "
+            "elsewhere"
+        )
     lines += [f"NOTE  {note}" for note in notes]
     if refused:
         lines.append(f"{len(refused)} files were refused and not written:")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mimetypes
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ from polypskd.errors import Fault, OutputError, PolypskdError
 RECORD = "deidentified.jsonl"
 OWN = {RECORD, ".steps"}
 LARGEST_IMAGE = 2**28  # bytes
-FORMAT = 1
+ARCHIVES = {".gz", ".bz2", ".xz", ".7z", ".rar", ".db"}
+FORMAT = 2
 Listen = Callable[[dict[str, Any]], None]
 
 
@@ -71,6 +73,7 @@ class Outcome:
         unchanged: files that were there already.
         refused: faults of the files that were not written.
         left_out: suffix to the number of files of a kind that is not known.
+        others: files of an earlier call whose sources are gone, changed, or elsewhere.
     """
 
     names: dict[str, str] = field(repr=False)
@@ -78,6 +81,7 @@ class Outcome:
     unchanged: int
     refused: tuple[Fault, ...]
     left_out: dict[str, int]
+    others: int
 
 
 def deidentify(root: Path, out: Path, wish: Wish, listen: Listen = lambda event: None) -> Outcome:
@@ -115,15 +119,14 @@ def _clean_all(
         try:
             kind = recognize_kind(path)
             if not kind:
-                # Only letters and digits: a suffix may be part of a name.
-                left_out[path.suffix.lower() if path.suffix[1:].isalnum() else ""] += 1
+                left_out[tell_suffix(path.name)] += 1
                 continue
             source = _seal_source(path, name, wish.key)
             entry = done.get(source)
             if entry is not None and _is_whole(out, entry):
                 unchanged += 1
             else:
-                entry = _clean_one(kind, name, path, out, wish) | {"source": source}
+                entry = _clean_one(kind, name, path, out, wish, source) | {"source": source}
                 with (out / RECORD).open("a", encoding="utf-8") as record:
                     record.write(json.dumps(entry) + "\n")
             entries[source], names[name] = entry, entry["file"]
@@ -137,10 +140,41 @@ def _clean_all(
             refused.append(Fault(name, f"cannot be read ({error.strerror})"))
         except (RecursionError, MemoryError):
             refused.append(Fault(name, "its parts are nested too deep, or too large"))
-    _close_record(out, wish, entries)
+    others = _find_others(out, done, entries)
+    _close_record(out, wish, entries | others)
     listen({"step": "deidentify", "event": "done"})
     ways = Counter(entry["way"] for entry in entries.values())
-    return Outcome(names, dict(sorted(ways.items())), unchanged, tuple(refused), dict(left_out))
+    return Outcome(
+        names,
+        dict(sorted(ways.items())),
+        unchanged,
+        tuple(refused),
+        dict(left_out),
+        len({one["file"] for one in others.values()}),
+    )
+
+
+def _find_others(
+    out: Path, done: dict[str, dict[str, str]], entries: dict[str, dict[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Find what earlier calls made from other sources; it is neither forgotten nor removed."""
+    made = {entry["file"] for entry in entries.values()}
+    return {
+        source: entry
+        for source, entry in done.items()
+        if source not in entries and entry["file"] not in made and _is_whole(out, entry)
+    }
+
+
+def tell_suffix(name: str) -> str:
+    """Tell the suffix of a file that is left out; none where it may be part of a name.
+
+    >>> tell_suffix("list.CSV"), tell_suffix("report of Mr.Smith")
+    ('.csv', '')
+    """
+    suffix = PurePath(name).suffix.lower()
+    known = mimetypes.MimeTypes().types_map[True]  # what Python knows, whatever the system does
+    return suffix if suffix in known or suffix in ARCHIVES else ""
 
 
 def check_places(root: Path, out: Path) -> None:
@@ -201,9 +235,11 @@ def read_record(out: Path) -> dict[str, dict[str, str]]:
     return done
 
 
-def _clean_one(kind: str, name: str, path: Path, out: Path, wish: Wish) -> dict[str, str]:
-    """Clean and write one file."""
-    stem = name_sealed(wish.key, "file", name)
+def _clean_one(
+    kind: str, name: str, path: Path, out: Path, wish: Wish, source: str
+) -> dict[str, str]:
+    """Clean and write one file; files of one name in two folders of IN do not overwrite another."""
+    stem = source[:16]
     folder = name_sealed(wish.key, "folder", PurePath(name).parent.as_posix(), length=12)
     if kind == "dicom":
         made = clean_dicom(path, wish.cleaning, wish.rules, wish.trust)

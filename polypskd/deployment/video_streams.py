@@ -143,10 +143,13 @@ def _encode(source: Any, target: Any, plan: Plan) -> None:
     rate = stream.average_rate or Fraction(25)
     made = target.add_stream("libx264", rate=rate)
     made.width, made.height = stream.codec_context.width, stream.codec_context.height
-    made.pix_fmt = "yuv420p"
+    # With sides that are odd, colors cannot be stored for two by two pixels.
+    made.pix_fmt = "yuv444p" if made.width % 2 or made.height % 2 else "yuv420p"
     made.codec_context.time_base = stream.time_base
     made.options = {"crf": "14", "threads": "1"}
     for frame in source.decode(stream):
+        if (frame.width, frame.height) != (made.width, made.height):
+            raise DamageError("its size changes", todo="cut the video where it does")
         pixels = frame.to_ndarray(format="rgb24")
         masked = av.VideoFrame.from_ndarray(plan.mask(pixels), format="rgb24")  # type: ignore[misc]
         masked.pts, masked.time_base = frame.pts, frame.time_base

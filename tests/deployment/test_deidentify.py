@@ -223,6 +223,34 @@ def test_a_second_run_makes_only_what_is_missing_or_changed(cohort, tmp_path):
     assert read_tree(out) == before
 
 
+def test_files_of_two_sources_do_not_overwrite_each_other_and_are_told(tmp_path):
+    out = tmp_path / "out"
+    for number, folder in enumerate(("first", "second")):
+        write_jpeg(tmp_path / folder / "a.jpg", draw_frame() // (1 + number))
+        outcome = run(tmp_path / folder, out)
+    assert outcome.others == 1
+    assert len(list(out.rglob("*.png"))) == 2
+    again = run(tmp_path / "first", out)
+    assert (again.unchanged, again.others) == (1, 1)
+    assert len((out / RECORD).read_text().splitlines()) == 3
+
+
+def test_no_name_of_a_file_stands_in_the_output_or_in_the_words_on_kinds(cohort, tmp_path):
+    key, out = tmp_path / "key", tmp_path / "out"
+    key.write_text("k" * 32)
+    key.chmod(0o600)
+    (cohort / "ZQbad.jpg").write_bytes(b"x")
+    (cohort / "letter.ZQDoe").write_bytes(b"x")
+    (cohort / "ZQ.zip").write_bytes(b"PK")
+    done = call(cohort, "--out", out, "--key-file", key, "--trust-field", "--quiet")
+    assert done.exit_code == 1
+    told = [line for line in done.stdout.splitlines() if "zq" in line.lower()]
+    assert [line.strip().partition(":")[0] for line in told] == ["ZQbad.jpg"]
+    assert "1 with no known suffix, 1 .zip" in done.stdout
+    given = b"".join(name.encode() + data for name, data in read_tree(out).items())
+    assert not [word for word in (b"ZQ exam", b"ZQ photo", b"ZQbad", b"ZQDoe") if word in given]
+
+
 @pytest.mark.parametrize(
     "change", [{"key": b"another key of good length"}, {"retained": frozenset({"dates"})}]
 )

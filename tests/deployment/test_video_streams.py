@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -84,6 +85,29 @@ def test_a_rule_masks_every_frame_of_a_video(tmp_path):
         masked = blank_rectangles(a, [(0, 0, 16, 48)])
         assert np.abs(masked[:, :14].astype(int) - b[:, :14]).max() <= 3
         assert np.abs(masked[:, 20:].astype(int) - b[:, 20:]).max() <= 3
+
+
+def test_sides_that_are_odd_and_sizes_that_change_are_not_masked_wrongly(tmp_path):
+    def encode(path, sizes):
+        with av.open(str(path), "w") as target:
+            stream = target.add_stream("mjpeg", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *sizes[0], "yuvj444p"
+            for number, (width, height) in enumerate(sizes):
+                data = cv2.imencode(".jpg", np.full((height, width, 3), 90, np.uint8))[1]
+                packet = av.Packet(data.tobytes())
+                packet.pts = packet.dts = number
+                packet.time_base, packet.stream = Fraction(1, 25), stream
+                packet.is_keyframe = True
+                target.mux(packet)
+        return path
+
+    plan = Plan("rule: black", lambda pixels: blank_rectangles(pixels, [(0, 0, 9, 9)]))
+    odd = encode(tmp_path / "odd.avi", [(63, 47)] * 3)
+    clean_video(odd, tmp_path / "a.avi", plan, suffix=".avi")
+    assert [frame.shape for frame in read_frames(tmp_path / "a.avi")] == [(47, 63, 3)] * 3
+    changing = encode(tmp_path / "changing.avi", [(64, 48), (32, 24)])
+    with pytest.raises(DamageError, match="size changes"):
+        clean_video(changing, tmp_path / "b.avi", plan, suffix=".avi")
 
 
 def test_a_video_that_nobody_vouches_for_is_refused(tmp_path):
