@@ -19,7 +19,7 @@ from polypskd.cohort.agreed_fields import Fields, agree_on_fields
 from polypskd.cohort.cropping import place_field
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import check_frames, check_within
-from polypskd.cohort.journal import Entry, Journal
+from polypskd.cohort.journal import FRAMES, Entry, Journal
 from polypskd.cohort.mixed import Mixed, name_targets
 from polypskd.cohort.preparation import crop_frame
 from polypskd.cohort.quality import list_columns, measure_quality
@@ -27,7 +27,6 @@ from polypskd.config import Crop, FieldCrop, NoCrop
 from polypskd.errors import Fault, OutputError
 
 Pixels = NDArray[np.uint8]
-FRAMES = "frames"
 BLOCK = 64  # frames between two notes in the journal
 QUIET = frozenset({0xE0, 0xE2, 0xEE})  # JPEG segments that name nobody: JFIF, colors, Adobe
 JPEG = (".jpg", ".jpeg")
@@ -96,7 +95,7 @@ def import_frames(
         journal.note(made)
         entries |= {entry["from"]: entry for entry in made}
         progress(len(entries), len(ordered))
-    journal.finish(entries[name] for name in ordered)
+    journal.finish([entries[name] for name in ordered])
     faults = [_restore_fault(entry) for entry in entries.values() if entry.get("fault")]
     written = tuple(entries[name] for name in sorted(entries) if not entries[name].get("fault"))
     unread = [fault for fault in mixed.faults if fault.frame not in entries]

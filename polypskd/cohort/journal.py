@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import fingerprint, write_json, write_text
+from polypskd.cohort.damage import DamageError
+from polypskd.cohort.frames import check_within
 from polypskd.errors import OutputError
 
 FOLDER = ".import"
+FRAMES = "frames"  # below it the pictures
 Entry = dict[str, Any]
 
 
@@ -43,7 +46,8 @@ class Journal:
 
         Args:
             frame: as in the source.
-            source: what it hangs on beside the options: size and time of change of its file...
+            source: what it hangs on beside the options: size and time of change of the
+                file it is taken from, and what frames agree on.
         """
         entry = self.known.get(frame)
         if entry is None or tuple(entry["source"]) != source:
@@ -85,9 +89,23 @@ class Journal:
         write_json(stamps, known | {name: fingerprint(text.encode().hex())})
         write_text(path, text)
 
-    def finish(self, entries: Iterable[Entry]) -> None:
-        """Write the lines of an import that is whole, sorted."""
+    def finish(self, entries: Sequence[Entry]) -> None:
+        """Write the lines of an import that is whole; what it no longer holds is removed.
+
+        A frame that was taken out of the source, as where a patient withdrew, stays nowhere.
+
+        Args:
+            entries: sorted.
+        """
         lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        kept = {entry.get("frame") for entry in entries}
+        for entry in self.known.values():
+            path = entry.get("frame")
+            if isinstance(path, str) and path not in kept:
+                name = path.removeprefix(f"{FRAMES}/")
+                with contextlib.suppress(OSError, DamageError):
+                    check_within(self.out / FRAMES, name)
+                    (self.out / FRAMES / name).unlink()
         write_text(self.path, "".join(lines))
 
     def _read(self) -> dict[str, Entry]:
@@ -97,8 +115,10 @@ class Journal:
         except OSError:
             return known
         for line in text.split("\n"):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
                 entry = json.loads(line)
+                if not {"from", "source"} <= entry.keys() or not {"fault", "frame"} & entry.keys():
+                    continue
                 known[entry["from"]] = entry
         if text and not text.endswith("\n"):
             self.note([])

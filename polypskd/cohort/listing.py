@@ -36,7 +36,7 @@ class Listing:
         named: whether the tables say so.
         other: number of files that hold no frame.
         headers: file → column → value, of DICOM files.
-        uids: SOP instance UID → file, of DICOM files.
+        uids: SOP instance UID → file, of DICOM files; "" for one that several files have.
         faults: files that cannot be read.
     """
 
@@ -194,7 +194,8 @@ def _list_dicom(section: DicomFolder) -> Listing:
             faults.append(Fault(name, damage.what, damage.value, damage.todo, frame=name))
             continue
         headers[name] = hide_columns(about.columns, section.attributes, key)
-        uids[about.columns[INSTANCE]] = name
+        uid = about.columns[INSTANCE]
+        uids[uid] = "" if uid in uids else name
         taken.append(name)
         frames += [join_address(name, number) for number in numbers]
     uids.pop("", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -123,10 +124,14 @@ def name_targets(frames: Sequence[str]) -> dict[str, str]:
         stem = file.with_suffix("") if file.suffix.lower() in KNOWN else file
         short[name] = f"{stem}" if number is None else f"{stem}_{number:06d}"
     twice = Counter(target.lower() for target in short.values())
-    return {
-        name: target if twice[target.lower()] == 1 else name.replace("#", "_")
-        for name, target in short.items()
-    }
+    taken = {target.lower() for target in short.values() if twice[target.lower()] == 1}
+    for name in sorted(frames):
+        if twice[short[name].lower()] > 1:
+            whole = name.replace("#", "_")
+            tries = (whole if turn == 1 else f"{whole}-{turn}" for turn in count(1))
+            short[name] = next(one for one in tries if one.lower() not in taken)
+            taken.add(short[name].lower())
+    return short
 
 
 def _is_video(name: str) -> bool:

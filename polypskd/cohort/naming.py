@@ -44,12 +44,13 @@ def name_frames(
     faults: list[Fault] = []
     cells = table.cells
     if listing is not None and listing.uids and form.frame in cells.columns:
-        cells = _replace_uids(cells, form.frame, listing)
+        cells, faults = _replace_uids(table, form.frame, listing)
+    more: list[Fault] = []
     if form.time is not None:
-        cells, faults = _number_times(replace(table, cells=cells), form.frame, form.time, listing)
+        cells, more = _number_times(replace(table, cells=cells), form.frame, form.time, listing)
     elif form.number is not None:
-        cells, faults = _add_numbers(replace(table, cells=cells), form.frame, form.number)
-    return replace(table, cells=cells.drop(beside)), faults
+        cells, more = _add_numbers(replace(table, cells=cells), form.frame, form.number)
+    return replace(table, cells=cells.drop(beside)), [*faults, *more]
 
 
 def read_time(text: str) -> float | None:
@@ -65,15 +66,20 @@ def read_time(text: str) -> float | None:
     return 3600 * hours + 60 * minutes + float(found[3].replace(",", "."))
 
 
-def _replace_uids(cells: pl.DataFrame, frame: str, listing: Listing) -> pl.DataFrame:
+def _replace_uids(table: Table, frame: str, listing: Listing) -> tuple[pl.DataFrame, list[Fault]]:
     """Name DICOM files where a table names their SOP instances."""
+    cells = table.cells
     uid = cells[frame].str.extract(UID)
     if uid.null_count() == len(uid):
-        return cells
+        return cells, []
     old, new = list(listing.uids), list(listing.uids.values())
     file = uid.replace_strict(old, new, default=None, return_dtype=pl.String)
+    twice = (file == "").fill_null(value=False)
+    wrong = cells.filter(twice).select(ROW, value=frame, frame=frame)
+    faults = tell_rows(table, wrong, "several files have the UID", "name the file by its path")
     number = cells[frame].str.extract(UID, 2).fill_null("")
-    return cells.with_columns((file + number).fill_null(cells[frame]).alias(frame))
+    named = (file + number).fill_null(cells[frame]).alias(frame)
+    return cells.with_columns(named).filter(~twice), faults
 
 
 def _add_numbers(table: Table, frame: str, number: str) -> tuple[pl.DataFrame, list[Fault]]:
@@ -129,12 +135,16 @@ def _match_files(table: Table, frame: str, listing: Listing) -> dict[str, str]:
         known = sorted({name.rpartition("#")[0] or name for name in known})
     given = table.cells.filter(pl.col(frame) != "")
     given = given.group_by(pl.col(frame).alias("\0given")).agg(pl.col(ROW).min()).sort(ROW)
-    # Two names of one file are no fault here: their frames may differ.
-    found = [
-        Matcher(known).match(table, given[row : row + 1], strict=False)[0]
-        for row in range(len(given))
-    ]
-    return dict(pl.concat(found).rows()) if found else {}
+    files: dict[str, str] = {}
+    matcher = Matcher(known)
+    # Two names of one file are no fault here: their frames may differ. A round finds one of them.
+    while len(given):
+        found = dict(matcher.match(table, given, strict=False)[0].rows())
+        if not found:
+            break
+        files |= found
+        given = given.filter(~pl.col("\0given").is_in(list(found)))
+    return files
 
 
 def _find_times(

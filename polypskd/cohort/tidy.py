@@ -15,7 +15,8 @@ import polars as pl
 from polypskd.cohort.address import split_address
 from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
-from polypskd.cohort.importing import FRAMES, Imported
+from polypskd.cohort.importing import Imported
+from polypskd.cohort.journal import FRAMES
 from polypskd.cohort.listing import Listing, tabulate_headers
 from polypskd.cohort.recognition import Recognized, recognize_votes
 from polypskd.cohort.remarks import find_pattern

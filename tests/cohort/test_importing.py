@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 from hospital_files import draw_frame, write_dicom, write_image, write_key, write_table, write_video
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polypskd.cohort.importing import is_plain_jpeg
 from polypskd.cohort.mixed import name_targets
@@ -40,6 +42,23 @@ def export(tmp_path):
     ]
     write_table(tmp_path / "votes.csv", "frame,annotator,vote", rows)
     return tmp_path
+
+
+CLASHING = [
+    "a.png",
+    "A.dcm",
+    "a.dcm",
+    "a.mp4#1",
+    "a_000001.png",
+    "A_000001.png",
+    "a.mp4_1.png",
+    "A.MP4#1",
+    "a.mp4_1-2.png",
+    "a.png.png",
+    "a.dcm#1",
+    "a.dcm_1.tif",
+    "b/a.png",
+]
 
 
 class Done(NamedTuple):
@@ -254,6 +273,40 @@ def test_unlike_frames_get_unlike_files_also_where_capitals_do_not_count():
     names = ["a.png", "A.dcm", "a/1.mp4#2", "a/1_000002.png", "b.dcm#1"]
     targets = [target.lower() for target in name_targets(names).values()]
     assert len(set(targets)) == len(names)
+
+
+@given(st.lists(st.sampled_from(CLASHING), unique=True))
+def test_no_frame_takes_the_place_of_another(names):
+    targets = name_targets(names)
+    assert len({target.lower() for target in targets.values()}) == len(names)
+    assert targets == name_targets(names[::-1])
+
+
+def test_a_frame_taken_out_of_the_source_stays_nowhere(export):
+    assert call(export, *IMPORT).returncode == 0
+    mine = export / "cohort" / "frames" / "mine.png"
+    mine.write_bytes(b"not of the import")
+    (export / "export" / "images" / "plain.png").unlink()
+    before = hash_all(export / "cohort").keys()
+    assert call(export, *IMPORT).returncode == 0
+    assert before - hash_all(export / "cohort").keys() == {"frames/images/plain.png.png"}
+    assert "plain.png" not in (export / "cohort" / ".import" / "frames.jsonl").read_text()
+
+
+def test_a_line_of_the_journal_leads_to_no_file_outside(export):
+    assert call(export, *IMPORT).returncode == 0
+    outside = export / "outside.png"
+    outside.write_bytes(b"of somebody else")
+    journal = export / "cohort" / ".import" / "frames.jsonl"
+    lines = [
+        {"from": "x", "source": [], "frame": path}
+        for path in ("../outside.png", "frames/../../outside.png", str(outside))
+    ]
+    lines += [{"from": "y"}, {"from": "y", "source": [1]}, 5, None, ["from"]]
+    with journal.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    assert call(export, *IMPORT).returncode == 0
+    assert outside.exists()
 
 
 def test_patients_of_headers_are_taken_where_all_voted_frames_have_one(export):

@@ -108,6 +108,21 @@ def test_votes_may_name_files_by_their_uid(exams):
     assert cohort.frame_ids.tolist() == ["a/clip.dcm#2", "a/still.dcm"]
 
 
+def test_a_uid_that_two_files_have_is_told_and_not_guessed(exams):
+    write_dicom(exams / "dicom" / "copy.dcm", [4], uid=UID)
+    with pytest.raises(CohortError) as told:
+        load(exams, vote_on(["clip#2", UID]))
+    assert told.value.lines[0].startswith("votes.csv row 3: several files have the UID ")
+    assert len(load(exams, vote_on(["clip#2", "a/still.dcm"]))) == 2
+
+
+def test_times_may_name_a_video_in_two_ways(videos):
+    timed = [f"{LONG},t", "v.mkv,A,low,0.29", "v,A,high,0:00.5", "v,B,high,0.29"]
+    cohort = load(videos, timed, **video(videos), votes={"time": "t"})
+    assert cohort.frame_ids.tolist() == ["v.mkv#12", "v.mkv#7"]
+    assert cohort.counts.sum() == 3
+
+
 def test_a_number_may_stand_in_a_column_of_its_own(exams):
     votes = [f"{LONG},n", "clip,A,low,2", "clip,A,high,03", "still,A,low,"]
     cohort = load(exams, votes, votes={"number": "n"})

@@ -32,7 +32,7 @@ def measure_frame(layout: Layout, header: Header, pixels: PixelElement) -> tuple
             "compressed pixels under a transfer syntax without compression", todo=LIES
         )
     whole = layout.length
-    shared = layout.photometric == "YBR_FULL_422"
+    shared = layout.photometric == "YBR_FULL_422" and layout.columns % 2 == 0
     sizes = [(whole, False), *([(whole // 3 * 2, True)] if shared else [])]
     for length, is_shared in sizes:
         total = length * layout.frames

@@ -13,7 +13,7 @@ from polypskd.cohort.video.index import Index
 from polypskd.cohort.video.reading import Video, open_video
 
 OPEN = 2  # videos a thread keeps open
-KNOWN = 16  # videos whose frames are known, in all threads
+KNOWN = 64  # videos whose frames are known, in all threads
 
 Key = tuple[str, int, int, int, int, float]
 
