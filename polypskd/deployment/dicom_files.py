@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ IMPLEMENTATION = "2.25.216710388165123571515274916803309251067"  # a UUID of thi
 METHOD = f"polypskd; PS3.15 {EDITION} Basic Profile"
 LARGEST = 2**30  # bytes of pixels of one file, decoded
 DIRECTORY = "1.2.840.10008.1.3.10"
+PIXELS = 0x7FE00010
+GRAY = {"MONOCHROME1", "MONOCHROME2"}
 DOCUMENT = 0x00420011  # encapsulated
 REPORT = 0x0040A730  # the content of a structured report
 OPTIONS = {"dates": "113107", "device": "113109", "patient": "113108"}
@@ -66,26 +69,40 @@ class CleanFile:
     """A cleaned DICOM file, not yet written.
 
     Args:
-        dataset: with pixels and file meta information.
+        dataset: with file meta information, without pixels.
         folder: keyed names of patient and exam.
         way: how its pixels were cleaned.
+        stored: bytes of the pixels, in parts; they are decoded as they are written, once.
     """
 
     dataset: Dataset
     folder: str
     way: str
+    stored: Iterator[bytes]
 
     def write(self, path: Path) -> None:
-        """Write it: an empty preamble, the meta information, the data set, and nothing after."""
-        from pydicom import dcmwrite
+        """Write it: an empty preamble, the meta information, the data set, and nothing after.
 
-        try:
-            dcmwrite(path, self.dataset, enforce_file_format=True)
-        except (ValueError, TypeError, AttributeError, OverflowError, struct.error):
-            # Its words quote values.
-            raise DamageError(
-                "its attributes cannot be written", todo="leave the file out"
-            ) from None
+        Raises:
+            DamageError: a frame is damaged, or an attribute cannot be written.
+        """
+        from pydicom import dcmwrite
+        from pydicom.dataelem import DataElement
+
+        # A file without a name, so that a long clip is never in memory as a whole.
+        with tempfile.TemporaryFile() as pixels:
+            pixels.writelines(self.stored)
+            pixels.seek(0)
+            self.dataset[PIXELS] = DataElement(PIXELS, "OB", pixels)
+            try:
+                dcmwrite(path, self.dataset, enforce_file_format=True)
+            except (ValueError, TypeError, AttributeError, OverflowError, struct.error):
+                # Its words quote values.
+                raise DamageError(
+                    "its attributes cannot be written", todo="leave the file out"
+                ) from None
+            finally:
+                del self.dataset[PIXELS]
 
 
 def clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> CleanFile:
@@ -127,11 +144,11 @@ def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> 
     clean = clean_attributes(source, cleaning, patient)
     instance = _read_text(source, "SOPInstanceUID")
     clean.SOPInstanceUID = replace_uid(instance or str(path.name), cleaning.key)
-    plan = _clean_pixels(path, source, clean, rules, trust)
+    plan, stored = _clean_pixels(path, source, clean, rules, trust)
     clean.BurnedInAnnotation = "NO"
     _sign(clean, cleaning, masked=plan.mask is not None)
     _add_meta(clean)
-    return CleanFile(clean, folder, plan.way)
+    return CleanFile(clean, folder, plan.way, stored)
 
 
 def check_content(identity: str, source: Dataset) -> None:
@@ -168,8 +185,10 @@ def identify_patient(source: Dataset, key: bytes) -> tuple[Patient, str]:
     return Patient(pseudonym, derive_shift(told, key)), f"{pseudonym}/{exam}"
 
 
-def _clean_pixels(path: Path, source: Dataset, clean: Dataset, rules: Rules, trust: Trust) -> Plan:
-    """Decode, clean, and store without loss."""
+def _clean_pixels(
+    path: Path, source: Dataset, clean: Dataset, rules: Rules, trust: Trust
+) -> tuple[Plan, Iterator[bytes]]:
+    """Decide how pixels are cleaned, describe them as they will be stored, and give them."""
     from polypskd.cohort.dicom import VideoError, open_dicom
 
     try:
@@ -179,7 +198,7 @@ def _clean_pixels(path: Path, source: Dataset, clean: Dataset, rules: Rules, tru
             "a video in DICOM is not cleaned", todo="export it as a video file, or leave it out"
         ) from None
     layout = frames.layout
-    gray = layout.photometric in {"MONOCHROME1", "MONOCHROME2"}
+    gray = layout.photometric in GRAY
     if layout.photometric != "PALETTE COLOR" and (layout.stored != 8 or layout.signed):
         raise DamageError(
             "its pixels would lose in cleaning", f"{layout.stored} bits", "give 8 bits a color"
@@ -198,25 +217,27 @@ def _clean_pixels(path: Path, source: Dataset, clean: Dataset, rules: Rules, tru
         trust,
         lambda: [frames.read(at + 1) for at in choose_looks(frames.count)],
     )
-    stored = bytearray()
-    for pixels in _read_frames(frames, plan.mask):
-        stored += _store_gray(pixels, layout.photometric) if gray else pixels.tobytes()
-    stored += b"\0" * (len(stored) % 2)
-    clean.PixelData = bytes(stored)
-    clean["PixelData"].VR = "OB"
     _describe_pixels(clean, layout, gray=gray)
     method = LOSSY.get(frames.syntax)
     if layout.photometric == "YBR_ICT":
-        method = LOSSY_COLOR.get(frames.syntax)
+        method = LOSSY_COLOR.get(frames.syntax, method)
     if method is not None and clean.get("LossyImageCompression") != "01":
         clean.LossyImageCompression, clean.LossyImageCompressionMethod = "01", method
-    return plan
+    return plan, _store_frames(frames, plan.mask)
 
 
-def _read_frames(frames: DicomFrames, mask: Callable[[Pixels], Pixels] | None) -> Iterator[Pixels]:
+def _store_frames(frames: DicomFrames, mask: Callable[[Pixels], Pixels] | None) -> Iterator[bytes]:
+    """Decode and mask frames one by one, with a byte more where their sum is odd."""
+    photometric, size = frames.layout.photometric, 0
     for number in range(1, frames.count + 1):
         pixels = frames.read(number)
-        yield pixels if mask is None else mask(pixels)
+        if mask is not None:
+            pixels = mask(pixels)
+        gray = photometric in GRAY
+        data = _store_gray(pixels, photometric) if gray else pixels.tobytes()
+        size += len(data)
+        yield data
+    yield b"\0" * (size % 2)
 
 
 def _store_gray(pixels: Pixels, photometric: str) -> bytes:
