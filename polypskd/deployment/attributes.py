@@ -245,3 +245,12 @@ def _list_texts(element: DataElement) -> list[str]:
     if values in ([None], [""]):
         return []
     return [str(getattr(one, "original_string", one)).strip(" \0") for one in values]
+
+
+def read_text(source: Dataset, name: str) -> str:
+    """Read an attribute as text; empty where it is missing or its bytes are damaged."""
+    try:
+        value = source.get(name)
+    except Exception:  # whatever pydicom makes of damaged bytes
+        return ""
+    return str(value).strip(" \0") if value else ""

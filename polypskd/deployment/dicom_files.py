@@ -4,64 +4,32 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.pseudonyms import pseudonymize
-from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes, read_text
 from polypskd.deployment.dates import derive_shift
-from polypskd.deployment.panel import Plan, Trust, choose_looks, plan_cleaning
+from polypskd.deployment.dicom_pixels import plan_pixels
+from polypskd.deployment.panel import Trust
 from polypskd.deployment.profile import EDITION
-from polypskd.deployment.rules import Picture, Rules
+from polypskd.deployment.rules import Rules
 from polypskd.deployment.seals import name_sealed
 from polypskd.deployment.uids import is_registered, replace_uid
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from polypskd.cohort.dicom import DicomFrames
-
-Pixels = NDArray[np.uint8]
 IMPLEMENTATION = "2.25.216710388165123571515274916803309251067"  # a UUID of this program
 METHOD = f"polypskd; PS3.15 {EDITION} Basic Profile"
-LARGEST = 2**30  # bytes of pixels of one file, decoded
 DIRECTORY = "1.2.840.10008.1.3.10"
 PIXELS = 0x7FE00010
-GRAY = {"MONOCHROME1", "MONOCHROME2"}
 DOCUMENT = 0x00420011  # encapsulated
 REPORT = 0x0040A730  # the content of a structured report
 OPTIONS = {"dates": "113107", "device": "113109", "patient": "113108"}
-LOSSY = {
-    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
-    "1.2.840.10008.1.2.4.51": "ISO_10918_1",
-    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
-}
-# JPEG 2000 has lost something where colors were transformed in the way that cannot be undone.
-LOSSY_COLOR = {
-    "1.2.840.10008.1.2.4.91": "ISO_15444_1",
-    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
-}
-# What describes a palette, coded values or the range of pixels that are no longer there.
-STALE_COLOR = (
-    *range(0x00281101, 0x00281105),
-    *range(0x00281201, 0x00281205),
-    *(0x00280106, 0x00280107, 0x00280120, 0x00280121),
-)
-DISPLAY = (
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ModalityLUTSequence",
-    "VOILUTSequence",
-)
 
 
 @dataclass(frozen=True)
@@ -133,7 +101,7 @@ def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> 
 
     header = read_header(path)
     source = header.dataset
-    identity = _read_text(source, "SOPClassUID")
+    identity = read_text(source, "SOPClassUID")
     if identity == DIRECTORY:
         raise DamageError("a DICOMDIR names patients and files", todo="leave it out")
     if not is_registered(identity):
@@ -142,9 +110,9 @@ def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> 
         check_content(identity, source)
     patient, folder = identify_patient(source, cleaning.key)
     clean = clean_attributes(source, cleaning, patient)
-    instance = _read_text(source, "SOPInstanceUID")
+    instance = read_text(source, "SOPInstanceUID")
     clean.SOPInstanceUID = replace_uid(instance or str(path.name), cleaning.key)
-    plan, stored = _clean_pixels(path, source, clean, rules, trust)
+    plan, stored = plan_pixels(path, source, clean, rules, trust)
     clean.BurnedInAnnotation = "NO"
     _sign(clean, cleaning, masked=plan.mask is not None)
     _add_meta(clean)
@@ -178,99 +146,11 @@ def identify_patient(source: Dataset, key: bytes) -> tuple[Patient, str]:
         source: the data set as it came.
         key: the secret.
     """
-    study = _read_text(source, "StudyInstanceUID")
-    told = _read_text(source, "PatientID") or f"exam {study}"
+    study = read_text(source, "StudyInstanceUID")
+    told = read_text(source, "PatientID") or f"exam {study}"
     pseudonym = pseudonymize(told, key)
     exam = name_sealed(key, "exam", study, length=12)
     return Patient(pseudonym, derive_shift(told, key)), f"{pseudonym}/{exam}"
-
-
-def _clean_pixels(
-    path: Path, source: Dataset, clean: Dataset, rules: Rules, trust: Trust
-) -> tuple[Plan, Iterator[bytes]]:
-    """Decide how pixels are cleaned, describe them as they will be stored, and give them."""
-    from polypskd.cohort.dicom import VideoError, open_dicom
-
-    try:
-        frames = open_dicom(path)
-    except VideoError:
-        raise DamageError(
-            "a video in DICOM is not cleaned", todo="export it as a video file, or leave it out"
-        ) from None
-    layout = frames.layout
-    gray = layout.photometric in GRAY
-    if layout.photometric != "PALETTE COLOR" and (layout.stored != 8 or layout.signed):
-        raise DamageError(
-            "its pixels would lose in cleaning", f"{layout.stored} bits", "give 8 bits a color"
-        )
-    size = layout.rows * layout.columns * (1 if gray else 3)
-    if size * frames.count > LARGEST:
-        raise DamageError(
-            "too large to clean", todo=f"at most {LARGEST >> 20} MiB of pixels a file"
-        )
-    for keyword in DISPLAY:  # a window is how gray is shown, not what is stored
-        if gray and keyword in frames.header:
-            delattr(frames.header, keyword)
-    plan = plan_cleaning(
-        _describe(source, layout.rows, layout.columns),
-        rules,
-        trust,
-        lambda: [frames.read(at + 1) for at in choose_looks(frames.count)],
-    )
-    _describe_pixels(clean, layout, gray=gray)
-    method = LOSSY.get(frames.syntax)
-    if layout.photometric == "YBR_ICT":
-        method = LOSSY_COLOR.get(frames.syntax, method)
-    if method is not None and clean.get("LossyImageCompression") != "01":
-        clean.LossyImageCompression, clean.LossyImageCompressionMethod = "01", method
-    return plan, _store_frames(frames, plan.mask)
-
-
-def _store_frames(frames: DicomFrames, mask: Callable[[Pixels], Pixels] | None) -> Iterator[bytes]:
-    """Decode and mask frames one by one, with a byte more where their sum is odd."""
-    photometric, size = frames.layout.photometric, 0
-    for number in range(1, frames.count + 1):
-        pixels = frames.read(number)
-        if mask is not None:
-            pixels = mask(pixels)
-        gray = photometric in GRAY
-        data = _store_gray(pixels, photometric) if gray else pixels.tobytes()
-        size += len(data)
-        yield data
-    yield b"\0" * (size % 2)
-
-
-def _store_gray(pixels: Pixels, photometric: str) -> bytes:
-    gray = np.ascontiguousarray(pixels[:, :, 0])
-    return bytes((255 - gray if photometric == "MONOCHROME1" else gray).tobytes())
-
-
-def _describe(source: Dataset, rows: int, columns: int) -> Picture:
-    return Picture(
-        "dicom",
-        rows,
-        columns,
-        _read_text(source, "Manufacturer"),
-        _read_text(source, "ManufacturerModelName"),
-        _read_text(source, "BurnedInAnnotation"),
-    )
-
-
-def _describe_pixels(clean: Dataset, layout: Any, *, gray: bool) -> None:
-    clean.Rows, clean.Columns = layout.rows, layout.columns
-    clean.SamplesPerPixel = 1 if gray else 3
-    clean.PhotometricInterpretation = layout.photometric if gray else "RGB"
-    clean.BitsAllocated, clean.BitsStored, clean.HighBit = 8, 8, 7
-    clean.PixelRepresentation = 0
-    for name in ("ModalityLUTSequence", "VOILUTSequence"):
-        # Their tables are bytes, which do not stay; without them an item is not valid.
-        clean.pop(name, None)
-    if gray:
-        clean.pop("PlanarConfiguration", None)
-        return
-    clean.PlanarConfiguration = 0
-    for tag in STALE_COLOR:
-        clean.pop(tag, None)
 
 
 def _sign(clean: Dataset, cleaning: Cleaning, *, masked: bool) -> None:
@@ -323,11 +203,3 @@ def _add_meta(clean: Dataset) -> None:
     meta.ImplementationClassUID = UID(IMPLEMENTATION)
     meta.ImplementationVersionName = "POLYPSKD"
     clean.file_meta = meta
-
-
-def _read_text(source: Dataset, name: str) -> str:
-    try:
-        value = source.get(name)
-    except Exception:  # whatever pydicom makes of damaged bytes
-        return ""
-    return str(value).strip(" \0") if value else ""

@@ -76,6 +76,23 @@ def test_lossy_and_multiframe_samples_have_no_new_error_and_their_own_pixels(tmp
 
 
 @pytest.mark.realdata
+@pytest.mark.parametrize(("name", "lossy"), [("VL1_J2KI", "01"), ("VL1_J2KR", None)])
+def test_what_was_coded_with_loss_says_so_though_its_file_did_not(tmp_path, name, lossy):
+    import pydicom
+
+    dataset = pydicom.dcmread(SAMPLES / "endoscopy" / name)
+    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio"):
+        dataset.pop(keyword, None)
+    (tmp_path / "in").mkdir()
+    dataset.save_as(tmp_path / "in" / "a.dcm")
+    deidentify(tmp_path / "in", tmp_path / "out", Wish(b"k" * 32, trust=Trust(pixels=True)))
+    (made,) = (tmp_path / "out").rglob("*.dcm")
+    after = pydicom.dcmread(made)
+    assert after.get("LossyImageCompression") == lossy
+    assert after.get("LossyImageCompressionMethod") == ("ISO_15444_1" if lossy else None)
+
+
+@pytest.mark.realdata
 def test_the_real_samples_lose_their_panels_and_names(tmp_path):
     import pydicom
 
