@@ -91,7 +91,10 @@ def import_cohort(
         journal.write_table("faults.csv", write_faults_table(faults))
         listen({"step": "import", "event": "done"})
     config = _write_first(out, journal, table, given)
-    say(*_describe(out, imported, faults, config, len(mixed.files.frames)), as_json)
+    result, text = _describe(out, imported, faults, config, len(mixed.files.frames))
+    notes = list(given.notes) if given else []
+    lines = [text, *(f"NOTE  {note}" for note in notes if not quiet)]
+    say(result | {"notes": notes}, "\n".join(lines), as_json)
 
 
 def _write_first(

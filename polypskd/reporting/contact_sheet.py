@@ -100,6 +100,7 @@ def write_sheet(
         more=max(len(faults) - FAULTS, 0),
         facts=[] if cohort is None else _count(cohort),
         excluded=_excluded(cohort),
+        notes=[] if cohort is None else cohort.notes,
         left_out=0 if cohort is None else len(cohort.exclusions),
         groups=[
             (label, groups[label])

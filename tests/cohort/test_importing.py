@@ -244,6 +244,23 @@ def test_a_dark_frame_is_imported_without_its_panel(tmp_path):
     assert again["frames/3.png"] != first["frames/3.png"]
 
 
+def test_what_an_export_held_beside_votes_is_told(export):
+    image = {"id": 1, "file_name": "images/0.png", "width": 48, "height": 48}
+    other = image | {"id": 2, "file_name": "images/1.png"}
+    votes = [{"id": i, "image_id": i, "category_id": i} for i in (1, 2)]
+    box = {"id": 3, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81}
+    categories = [{"id": 1, "name": "low"}, {"id": 2, "name": "high"}]
+    coco = {"images": [image, other], "annotations": [*votes, box], "categories": categories}
+    (export / "coco.json").write_text(json.dumps(coco))
+    words = ("--out", "c", "--votes", "coco.json", "--key-file", "key")
+    told = call(export, "import", "export", *words)
+    assert told.returncode == 0, told.stderr
+    (note,) = [line for line in told.stdout.splitlines() if "not used" in line]
+    assert note.startswith("NOTE  ")
+    result = json.loads(call(export, "import", "export", *words, "--json").stdout)
+    assert any("not used" in note for note in result["notes"])
+
+
 def test_a_stride_takes_frames_that_no_vote_names(export, monkeypatch):
     words = ("--out", "c", "--key-env", "POLYPSKD_TEST_KEY", "--stride", "5", "--quiet", "--json")
     monkeypatch.setenv("POLYPSKD_TEST_KEY", "f" * 32)

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -46,6 +47,13 @@ def test_the_choice_is_even_over_classes_and_agreement_and_seeded():
     assert counts == [50, 50, 50, 50]
     np.testing.assert_array_equal(rows, choose_rows(cohort, seed=3))
     assert not np.array_equal(rows, choose_rows(cohort, seed=4))
+
+
+def test_what_an_export_held_beside_votes_is_told_and_escaped(tmp_path):
+    told = f"not used: 3 × rectangle: {EVIL}"
+    page = write_sheet("trial", replace(make_cohort(4), notes=(told,)), tmp_path)
+    assert "<li>not used: 3 × rectangle: &lt;script&gt;" in page
+    assert EVIL not in page
 
 
 def test_a_small_cohort_is_shown_whole():

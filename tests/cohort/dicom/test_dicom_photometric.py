@@ -40,6 +40,12 @@ def test_colors_shared_by_two_pixels_are_spread(make, picture):
     np.testing.assert_array_equal(open_dicom(path).read(), convert_ybr(expected))
 
 
+def test_colors_cannot_be_shared_in_rows_of_an_odd_width(make):
+    path = make(bytes(18), Rows=3, Columns=3, PhotometricInterpretation="YBR_FULL_422")
+    with pytest.raises(DamageError, match="fewer bytes of pixels"):
+        open_dicom(path).read()
+
+
 def test_a_tag_of_shared_colors_on_whole_samples_is_seen_through(make, compress, picture):
     for path in (
         make(picture, PhotometricInterpretation="YBR_FULL_422"),
