@@ -218,7 +218,7 @@ def _descend(
     cleaning: Cleaning,
     patient: Patient,
     depth: int,
-) -> DataElement:
+) -> DataElement | None:
     items = []
     for item in element.value:
         clean = clean_attributes(item, cleaning, patient, depth + 1)
@@ -233,7 +233,8 @@ def _descend(
             setattr(clean, value, code[0])
             clean.CodingSchemeDesignator, clean.CodeMeaning = code[1], code[2][:64]
         items.append(clean)
-    return make(items)
+    # Where no item may stay the attribute goes: few sequences may be there without one.
+    return make(items) if items or not element.value else None
 
 
 def _list_texts(element: DataElement) -> list[str]:

@@ -258,6 +258,52 @@ def test_dates_are_shifted_alike_in_every_type_and_birth_dates_never_stay():
     )
 
 
+@needs_validator
+@pytest.mark.parametrize("retained", [frozenset(), ALL])
+@pytest.mark.parametrize(
+    ("identity", "values"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.77.1.4", {"Modality": "XC"}),
+        ("1.2.840.10008.5.1.4.1.1.7", {"ConversionType": "DV"}),
+        (
+            "1.2.840.10008.5.1.4.1.1.7.4",
+            {"ConversionType": "DV", "FrameIncrementPointer": 0x00181063, "FrameTime": "40"},
+        ),
+        (
+            "1.2.840.10008.5.1.4.1.1.77.1.1.1",
+            {"FrameIncrementPointer": 0x00181065, "FrameTimeVector": ["0", "40"], "CineRate": "25"},
+        ),
+    ],
+)
+def test_images_of_each_class_stay_as_valid_as_they_were(tmp_path, identity, values, retained):
+    local = make_item(CodeValue="W7", CodingSchemeDesignator="99WARD", CodeMeaning="Ward of ZQ")
+    public = make_item(CodeValue="71854001", CodingSchemeDesignator="SCT", CodeMeaning="Colon")
+    source = make_item(ReferencedSOPClassUID=identity, ReferencedSOPInstanceUID=f"{ROOT}.9")
+    count = 2 if "FrameIncrementPointer" in values else 1
+    dataset = draw_dataset(
+        SOPClassUID=identity,
+        PixelData=draw_frame().tobytes() * count,
+        NumberOfFrames=str(count),
+        ProcedureCodeSequence=[local],
+        AnatomicRegionSequence=[public, local],
+        SourceImageSequence=[source],
+        AcquisitionDateTime="20240301101010",
+        SeriesDate="20240301",
+        StationName="ZQ",
+        InstitutionName="ZQ",
+        PatientAge="050Y",
+        **values,
+    )
+    dataset.file_meta.MediaStorageSOPClassUID = identity
+    dataset.file_meta.ImplementationClassUID = "1.2.3"
+    _, (made,) = clean(tmp_path, dataset, retained)
+    assert list_errors(made) - list_errors(tmp_path / "in" / "a.dcm") == set()
+    one = pydicom.dcmread(made)
+    assert "ProcedureCodeSequence" not in one
+    assert [item.CodeValue for item in one.AnatomicRegionSequence] == ["71854001"]
+    assert one.NumberOfFrames == count
+
+
 @pytest.mark.parametrize("tag", [0x00080020, 0x00080050, 0x00200010, 0x00080090])
 def test_what_must_be_there_though_empty_is_emptied(tag):
     assert decide_action(tag, "SH") == "empty"
