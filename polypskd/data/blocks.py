@@ -48,7 +48,7 @@ def draw_file(
     draw: Draw,
     progress: Progress = lambda done, total: None,
     *,
-    blocks: int = 1,
+    at_once: int = 1,
 ) -> None:
     """Draw an .npy file of frames unless it is there; it appears whole or not at all.
 
@@ -58,7 +58,7 @@ def draw_file(
         shape: (N, H, W, 3).
         draw: (start, stop) → these rows, (stop - start, H, W, 3); called from several threads.
         progress: called with (rows done, N).
-        blocks: of 4 MiB that one thread draws at a time.
+        at_once: blocks of 4 MiB that one thread draws at a time.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
@@ -75,7 +75,7 @@ def draw_file(
     with file:
         partial = _Partial(file, shape)
         done = safe = partial.rows
-        step = max(1, blocks * BLOCK // partial.stride)
+        step = max(1, at_once * BLOCK // partial.stride)
         blocks = [(start, min(start + step, shape[0])) for start in range(done, shape[0], step)]
         # Closed at once on a fault, so that no thread goes on drawing what nobody will take.
         with closing(_draw_in_order(draw, blocks)) as drawn:

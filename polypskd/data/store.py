@@ -103,7 +103,7 @@ def open_store(
         return block
 
     many = any(split_address(str(name))[1] is not None for name in paths)
-    draw_file(path, (len(paths), size, size, 3), decode, progress, blocks=RUN if many else 1)
+    draw_file(path, (len(paths), size, size, 3), decode, progress, at_once=RUN if many else 1)
     return PixelStore(PixelFile(path), key, folder)
 
 
