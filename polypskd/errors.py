@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DROP = "frames with faults can be left out and listed: cohort.drop_faulty: true"
+LONGEST = 1200  # characters of a line
 SHOWN = 20  # faults printed one by one; the rest are counted
 
 
@@ -43,9 +44,21 @@ class Fault:
     frame: str = ""
 
     def __str__(self) -> str:
-        value = f" {self.value!r}" if self.value else ""
+        value = f" {_shorten(self.value)!r}" if self.value else ""
         todo = f"; {self.todo}" if self.todo else ""
-        return " ".join(f"{self.where}: {self.what}{value}{todo}".split())
+        line = " ".join(f"{_shorten(self.where, 512)}: {self.what}{value}{todo}".split())
+        # A file's name may hold what moves a terminal's cursor, or bytes that are no UTF-8.
+        shown = line if line.isprintable() else "".join(map(_show, line))
+        return _shorten(shown, LONGEST)
+
+
+def _shorten(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _show(letter: str) -> str:
+    """Write a letter that has no shape by its number."""
+    return letter if letter.isprintable() else ascii(letter)[1:-1]
 
 
 def list_places(error: BaseException) -> list[str]:
