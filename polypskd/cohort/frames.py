@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort import png
 from polypskd.cohort.damage import SAVE, DamageError
 from polypskd.cohort.opened import Limits, read_of_many
 from polypskd.cohort.regular import read_regular
@@ -63,6 +64,8 @@ def decode_image(data: bytes) -> Pixels:
     if measure_header(data) is None:
         raise DamageError(CANNOT)
     _check_end(data)
+    if data.startswith(png.START):
+        data = png.drop_notes(data)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     flags = cv2.IMREAD_UNCHANGED  # the one flag that keeps 16 bits, and ignores EXIF
     try:

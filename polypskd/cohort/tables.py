@@ -139,6 +139,10 @@ def _read_bytes(path: Path) -> bytes:
     if data.startswith(b"PK\x03\x04"):
         todo = "save it as CSV UTF-8"
         raise CohortError([Fault(path.name, "is an Excel workbook", todo=todo)])
+    if b"\n" not in data[: 2 * LONGEST_LINE] and b"\r" in data[:LONGEST_LINE]:
+        # Classic Mac line ends, which polars would read as one long header.
+        data = data.replace(b"\r", b"\n")
+    _check_lines(path.name, data)
     save = "save the file as CSV UTF-8"
     strange = _find_strange(data)
     if strange is not None:
@@ -148,10 +152,6 @@ def _read_bytes(path: Path) -> bytes:
     if b"\0" in data:
         row = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise CohortError([Fault(f"{path.name} row {row}", "not text, byte", "0x00", save)])
-    if b"\n" not in data[: 2 * LONGEST_LINE] and b"\r" in data[:LONGEST_LINE]:
-        # Classic Mac line ends, which polars would read as one long header.
-        data = data.replace(b"\r", b"\n")
-    _check_lines(path.name, data)
     return data
 
 
