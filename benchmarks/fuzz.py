@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import fuzz_samples
 import results
@@ -142,13 +143,19 @@ def run_cases(
 ) -> list[tuple[dict, dict]]:
     """Run cases in child processes until the time is over."""
     turn = itertools.islice(cases, most)
+    lock = Lock()
+
+    def take() -> dict | None:
+        with lock:
+            return next(turn, None)
+
     done: list[tuple[dict, dict]] = []
 
     def work(number: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             child = Child(samples, Path(folder) / "case")
             try:
-                while time.monotonic() < until and (case := next(turn, None)) is not None:
+                while time.monotonic() < until and (case := take()) is not None:
                     told = child.run(case)
                     done.append((case, told))
                     if judge(case, told):
@@ -197,6 +204,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
         fuzz_samples.make_samples(samples)
+        fuzz_samples.make_network(samples)
         cases = list_cases(samples, given.seed * 1_000_000, given.flips, given.kinds)
         until = time.monotonic() + 60 * given.minutes
         done = run_cases(samples, cases, workers=given.workers, until=until, most=given.cases)

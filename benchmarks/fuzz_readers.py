@@ -205,7 +205,8 @@ def read_arrays(path: Path) -> Read:
 def read_network(path: Path) -> Read:
     from polypskd.models.checkpoint import read_network as read
 
-    return "read", _digest(*(one.numpy() for one in read(path, "teach").network.parameters()))
+    network = read(path, "teach").network
+    return "read", _digest(*(one.detach().numpy() for one in network.parameters()))
 
 
 READERS: dict[str, Callable[[Path], Read]] = {

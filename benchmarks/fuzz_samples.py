@@ -400,6 +400,26 @@ def make_run_files(folder: Path) -> None:
     write_arrays(_in(folder, "arrays") / "targets.npz", arrays)
 
 
+def make_network(folder: Path) -> None:
+    """A small network of a run; apart from the others, as it needs torch."""
+    import torch
+
+    from polypskd.config import read_config
+    from polypskd.labels.scheme import Scheme
+    from polypskd.models.checkpoint import describe_network, write_network
+    from polypskd.models.networks import build_network
+
+    page = folder.parent / "network.yaml"
+    small = "{network: {kind: resnet10, width: 16}, method: {kind: kd}}"
+    page.write_text(CONFIG.replace("{method: {kind: kd, temperature: 4.0}}", small))
+    config = read_config(page)
+    torch.manual_seed(0)
+    network = build_network(config.student.network, 2)
+    scheme = Scheme(("a", "b"), ("a", "b"), np.array([0, 1]), np.array([0, 0]))
+    about = describe_network(config, scheme, "student")
+    write_network(_in(folder, "network") / "student.safetensors", network, about)
+
+
 TOKENS = [
     b"\0", b'"', b"'", b"\n", b"\r", b"\t", b"[" * 3000, b"{" * 3000, b"9" * 5000, b"\xff\xfe",
     b"\xef\xbb\xbf", b"../../etc/passwd", b"=HYPERLINK(1)", b"&x [*x]", b"*x", b"<<: *merge\n",

@@ -641,3 +641,48 @@ def test_a_broken_file_ends_in_its_line(name):
     assert {path.name for path in folder.iterdir()} == set(BROKEN)
     faults = check_frames(folder, [name], min_side=16, max_megapixels=64)
     assert [str(fault) for fault in faults] == [f"{name}: {BROKEN[name]}"]
+
+
+@pytest.mark.parametrize(
+    ("about", "shown"),
+    [
+        ("[]", "a list"),
+        ("{}", "nothing"),
+        ("9", "a number"),
+        ("[" * 5000, "nesting"),
+        ('{"network": {"kind": "resnet10", "width": 16}, "subclasses": 5}', "no names"),
+        (
+            '{"network": {"kind": "resnet10", "width": 16}, "subclasses": ["a"], "members": 1e9}',
+            "no whole number",
+        ),
+        (
+            '{"network": {"kind": "resnet10", "width": 16}, "subclasses": ["a"], '
+            '"members": 1000000000}',
+            "a billion members",
+        ),
+        (
+            '{"network": {"kind": "resnet10", "width": 16}, "subclasses": ["a"], "members": 0}',
+            "no member",
+        ),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_network_that_lies_about_itself_is_damaged(tmp_path, about, shown):
+    import torch
+    from safetensors.torch import save_file
+
+    from polypskd.models.checkpoint import read_network
+
+    path = tmp_path / "student.safetensors"
+    save_file({"a": torch.zeros(2)}, path, metadata={"polypskd": about})
+    with pytest.raises(ArtifactError, match=r"student\.safetensors: damaged"):
+        read_network(path, "distill")
+    assert shown
+
+
+def test_a_network_whose_head_lies_about_its_length_is_damaged(tmp_path):
+    from polypskd.models.checkpoint import read_network
+
+    for head in (b"\xff" * 8, struct.pack("<Q", 2**40), struct.pack("<Q", 4) + b"{}{}", b""):
+        with pytest.raises(ArtifactError, match="damaged"):
+            read_network(write(tmp_path / "student.safetensors", head), "distill")

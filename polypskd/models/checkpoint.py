@@ -107,10 +107,14 @@ def read_network(path: Path, verb: str) -> Stored:
             about = json.loads((file.metadata() or {})[KEY])
         config: Network = TypeAdapter(Network).validate_python(about.pop("network"))
         count = about.pop("members", 1)
-        members = [build_network(config, len(about["subclasses"])) for _ in range(count)]
+        members = [build_network(config, len(about["subclasses"]))]
+        own = sum(one.numel() for one in members[0].parameters())
+        if count * own > path.stat().st_size:
+            raise ValueError("more members than weights")
+        members += [build_network(config, len(about["subclasses"])) for _ in range(1, count)]
         network = members[0] if count == 1 else Ensemble(members)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, ValueError, RuntimeError):
+    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError, AttributeError):
         raise ArtifactError(f"{path}: damaged; `polypskd {verb} CONFIG` makes it anew") from None
     network.eval()
     return Stored(
