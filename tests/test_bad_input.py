@@ -217,6 +217,40 @@ def write_folders(folder: Path, **frames: object) -> Path:
     return write(folder / "c.yaml", json.dumps(page).encode())
 
 
+def test_a_jpeg_of_ten_thousand_scans_is_refused(tmp_path):
+    frame = np.full((64, 64, 3), 120, np.uint8)
+    data = cv2.imencode(".jpg", frame, [int(cv2.IMWRITE_JPEG_PROGRESSIVE), 1])[1].tobytes()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    whole = write(tmp_path / "whole.jpg", data)
+    assert check_frames(tmp_path, [whole.name], min_side=16, max_megapixels=64) == []
+    made = data[:-2] + scan * 10_000 + data[-2:]
+    assert "too many JPEG scans: '10010'" in tell(write(tmp_path / "a.jpg", made))
+
+
+def test_a_deep_image_takes_no_more_room_than_its_pixels(tmp_path):
+    """Sixteen bits become eight without a copy in floats, and to the nearest."""
+    deep = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    from polypskd.cohort.frames import read_frame
+
+    expected = np.rint(deep / 257.0).astype(np.uint8)
+    assert np.array_equal(read_frame(tmp_path / "a.png")[:, :, 0], expected)
+
+
+def test_a_picture_in_the_corner_of_a_frame_is_found_or_not_and_ends(tmp_path):
+    from polypskd.cohort.field import find_field
+
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        height, width = rng.integers(16, 90, 2)
+        frame = np.zeros((height, width, 3), np.uint8)
+        top, left = rng.integers(0, height), rng.integers(0, width)
+        frame[top : top + rng.integers(1, 12), left : left + rng.integers(1, 12)] = 200
+        field = find_field(frame)
+        assert 0 <= field.left < field.right <= width
+        assert 0 <= field.top < field.bottom <= height
+
+
 def read_label_studio(path: Path) -> None:
     section = {
         "frames": {"kind": "none"},

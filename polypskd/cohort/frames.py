@@ -43,6 +43,7 @@ CANNOT = "not a readable image"
 CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
 LARGEST = 2**29  # bytes of an image: 64 megapixels of 16 bits, without compression
 RENAME = "rename the file, as tables are UTF-8"
+MOST_SCANS = 100  # each scan of a progressive stream passes over the whole image again
 BATCH = 256  # frames checked between two looks at what the decoders printed
 
 
@@ -64,6 +65,8 @@ def decode_image(data: bytes) -> Pixels:
     if measure_header(data) is None:
         raise DamageError(CANNOT)
     _check_end(data)
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MOST_SCANS:
+        raise DamageError("too many JPEG scans:", str(data.count(b"\xff\xda")))
     if data.startswith(png.START):
         data = png.drop_notes(data)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
