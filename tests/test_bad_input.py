@@ -237,18 +237,18 @@ def test_a_deep_image_takes_no_more_room_than_its_pixels(tmp_path):
     assert np.array_equal(read_frame(tmp_path / "a.png")[:, :, 0], expected)
 
 
-def test_a_picture_in_the_corner_of_a_frame_is_found_or_not_and_ends(tmp_path):
+@pytest.mark.parametrize("lines", range(1, 13))
+def test_a_strip_of_picture_at_an_edge_of_a_frame_is_found_or_not_and_ends(lines):
+    """As of a frame whose bytes break off after some rows."""
     from polypskd.cohort.field import find_field
 
-    rng = np.random.default_rng(1)
-    for _ in range(300):
-        height, width = rng.integers(16, 90, 2)
-        frame = np.zeros((height, width, 3), np.uint8)
-        top, left = rng.integers(0, height), rng.integers(0, width)
-        frame[top : top + rng.integers(1, 12), left : left + rng.integers(1, 12)] = 200
-        field = find_field(frame)
-        assert 0 <= field.left < field.right <= width
-        assert 0 <= field.top < field.bottom <= height
+    for height, width in [(48, 64), (29, 39), (70, 51), (200, 300)]:
+        strip = np.zeros((height, width, 3), np.uint8)
+        strip[:lines] = draw_frame(1, 300)[:lines, :width]
+        for frame in (strip, strip[::-1], strip[:, ::-1], strip.transpose(1, 0, 2)):
+            field = find_field(np.ascontiguousarray(frame))
+            assert 0 <= field.left < field.right <= frame.shape[1]
+            assert 0 <= field.top < field.bottom <= frame.shape[0]
 
 
 def read_label_studio(path: Path) -> None:
@@ -547,14 +547,14 @@ def test_a_line_of_a_gigabyte_takes_neither_memory_nor_time(tmp_path):
 
 def test_a_column_of_long_cells_is_told_before_every_frame_pays_for_it(tmp_path):
     rows = [f"f{i},a,b," for i in range(5000)]
-    rows[7] += "x" * 60_000
+    rows[7] += "x" * 64_000
     votes = write_table(tmp_path / "v.csv", "frame,Dr A,Dr B,story", rows)
     section = {
         "frames": {"kind": "none"},
         "votes": {"kind": "wide", "annotators": ["Dr A", "Dr B"], "path": votes},
         "classes": CLASSES,
     }
-    with pytest.raises(CohortError, match="column 'story' has a cell of 60,000 characters"):
+    with pytest.raises(CohortError, match="column 'story' has a cell of 64,000 characters"):
         load_cohort(CohortConfig.model_validate(section))
 
 
@@ -720,3 +720,19 @@ def test_a_network_whose_head_lies_about_its_length_is_damaged(tmp_path):
     for head in (b"\xff" * 8, struct.pack("<Q", 2**40), struct.pack("<Q", 4) + b"{}{}", b""):
         with pytest.raises(ArtifactError, match="damaged"):
             read_network(write(tmp_path / "student.safetensors", head), "distill")
+
+
+def test_a_table_of_a_run_with_one_endless_cell_is_told_at_once(tmp_path):
+    from polypskd.cohort.ballot_table import read_votes
+    from polypskd.labels.examples import read_examples
+
+    head = "frame_id,path,patient_id,split,consensus,subclass,level,stage,agreement,n_votes,votes_a"
+    rows = [f"f{i},f{i},p,train,a,a,0,0,1.0,1,1" for i in range(2000)]
+    good = write_table(tmp_path / "examples.csv", head, rows)
+    assert len(read_examples(good)) == 2000
+    rows[5] = "x" * 1_000_000 + rows[5]
+    with pytest.raises(ArtifactError, match="not an examples table"):
+        read_examples(write_table(tmp_path / "examples.csv", head, rows))
+    votes = ["f1,A," + "x" * 1_000_000, *["f1,A,a"] * 2000]
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_votes(write_table(tmp_path / "votes.csv", "frame_id,annotator,vote", votes))

@@ -12,7 +12,7 @@ from polypskd.cohort.table import Words
 from polypskd.cohort.tables import FRAME, NUMBER, ROW, Table, missing_columns, tell_rows
 from polypskd.errors import CohortError, Fault
 
-MOST_LETTERS = 2**27  # of a column, each cell taking the room of the longest: half a gigabyte
+MOST_LETTERS = 2**28  # of a column, each cell taking the room of the longest: a gigabyte
 
 
 @dataclass(frozen=True)
