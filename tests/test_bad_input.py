@@ -714,6 +714,28 @@ def test_a_network_that_lies_about_itself_is_damaged(tmp_path, about, shown):
     assert shown
 
 
+def test_a_network_that_does_not_name_its_classes_is_damaged(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    from polypskd.config.networks import ResNet
+    from polypskd.models.checkpoint import read_network
+    from polypskd.models.networks import build_network
+
+    torch.manual_seed(0)
+    network = build_network(ResNet(kind="resnet10", width=16), 2)
+    about = {"network": {"kind": "resnet10", "width": 16}, "subclasses": ["a", "b"]}
+    whole = {"classes": ["a", "b"], "class_of": [0, 1], "size": 32}
+    path = tmp_path / "student.safetensors"
+    save_file(network.state_dict(), path, metadata={"polypskd": json.dumps(about | whole)})
+    assert read_network(path, "distill").classes == ("a", "b")
+    for name in whole:
+        lacking = {key: value for key, value in whole.items() if key != name}
+        save_file(network.state_dict(), path, metadata={"polypskd": json.dumps(about | lacking)})
+        with pytest.raises(ArtifactError, match="damaged"):
+            read_network(path, "distill")
+
+
 def test_a_network_whose_head_lies_about_its_length_is_damaged(tmp_path):
     from polypskd.models.checkpoint import read_network
 

@@ -114,18 +114,19 @@ def read_network(path: Path, verb: str) -> Stored:
         members += [build_network(config, len(about["subclasses"])) for _ in range(1, count)]
         network = members[0] if count == 1 else Ensemble(members)
         network.load_state_dict(load_file(path))
+        stored = Stored(
+            network,
+            config,
+            tuple(about.pop("classes")),
+            tuple(about.pop("subclasses")),
+            tuple(about.pop("class_of")),
+            about.pop("size"),
+            about,
+        )
     except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError, AttributeError):
         raise ArtifactError(f"{path}: damaged; `polypskd {verb} CONFIG` makes it anew") from None
     network.eval()
-    return Stored(
-        network,
-        config,
-        tuple(about.pop("classes")),
-        tuple(about.pop("subclasses")),
-        tuple(about.pop("class_of")),
-        about.pop("size"),
-        about,
-    )
+    return stored
 
 
 def load_pretrained(network: nn.Module, path: Path) -> int:
