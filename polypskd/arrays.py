@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,22 @@ def read_arrays(path: Path, names: tuple[str, ...], *, verb: str) -> dict[str, N
         raise ArtifactError(f"{path}: missing; `polypskd {verb} CONFIG` makes it")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_sizes(archive, path.stat().st_size)
             return {name: archive[name] for name in names}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (
+        *(OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, RuntimeError),
+        *(NotImplementedError, SyntaxError, OverflowError, zipfile.BadZipFile, zlib.error),
+    ):
         raise ArtifactError(f"{path}: damaged; `polypskd {verb} CONFIG` makes it anew") from None
+
+
+def _check_sizes(archive: Any, size: int) -> None:
+    """Refuse what unpacks to more than its file holds: nothing here is written compressed.
+
+    Raises:
+        ValueError: it does, or it is no archive.
+    """
+    if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
+        raise ValueError("no archive")
+    if sum(one.file_size for one in archive.zip.infolist()) > size:
+        raise ValueError("compressed")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DROP = "frames with faults can be left out and listed: cohort.drop_faulty: true"
+LONGEST = 1600  # characters of a line
 SHOWN = 20  # faults printed one by one; the rest are counted
 
 
@@ -43,9 +44,25 @@ class Fault:
     frame: str = ""
 
     def __str__(self) -> str:
-        value = f" {self.value!r}" if self.value else ""
+        value = f" {_shorten(self.value)!r}" if self.value else ""
         todo = f"; {self.todo}" if self.todo else ""
-        return " ".join(f"{self.where}: {self.what}{value}{todo}".split())
+        line = " ".join(f"{_shorten(self.where, 512)}: {self.what}{value}{todo}".split())
+        return _tidy(line)
+
+
+def _shorten(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _tidy(line: str) -> str:
+    """Make a line short, and show what moves a terminal's cursor or is no UTF-8 by its number."""
+    shown = line if line.isprintable() else "".join(map(_show, line[: 2 * LONGEST]))
+    return _shorten(shown, LONGEST)
+
+
+def _show(letter: str) -> str:
+    """Write a letter that has no shape by its number."""
+    return letter if letter.isprintable() else ascii(letter)[1:-1]
 
 
 def list_places(error: BaseException) -> list[str]:
@@ -65,8 +82,8 @@ class PolypskdError(Exception):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What the command line prints."""
-        return tuple(str(self).splitlines())
+        """What the command line prints: short lines, of letters that have a shape."""
+        return tuple(_tidy(line) for line in str(self).splitlines())
 
     @property
     def count(self) -> int:

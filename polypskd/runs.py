@@ -14,6 +14,7 @@ import yaml
 
 from polypskd.artifacts import RunLog, clear_leftovers, write_text
 from polypskd.config import Config, has_teacher, read_config
+from polypskd.config.yaml_text import PageError, parse_yaml
 from polypskd.errors import ArtifactError, OutputError
 
 LABELS = ("examples.csv", "agreement.json", "excluded.csv", "test_votes.csv")
@@ -131,7 +132,10 @@ def refuse_other(config: Config, folder: Path) -> None:
     path = folder / "config.yaml"
     old = path.read_text(encoding="utf-8") if path.exists() else None
     if old is not None and old != _write_page(config) and _has_results(folder):
-        changed = _first_change(yaml.safe_load(old), config)
+        try:
+            changed = _first_change(parse_yaml(old), config)
+        except PageError:
+            changed = "its config.yaml is damaged"
         raise OutputError(
             f"{folder}: holds the results of another config ({changed}); "
             "give --out another folder, or --overwrite"

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ os.environ["MPLBACKEND"] = "Agg"
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# What writes files for the tests of a folder does so for those above it, too.
+ROOT = Path(__file__).resolve().parents[1]
+sys.path += [str(ROOT / name) for name in ("tests/cohort", "tests/cohort/exports", "benchmarks")]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -12,6 +12,7 @@ from polypskd.artifacts import write_atomic
 from polypskd.cohort.table import Cohort
 from polypskd.errors import ArtifactError
 
+MOST_LETTERS = 2**30  # of a column, each cell taking the room of the longest
 COLUMNS = ("frame_id", "annotator", "vote")
 
 
@@ -41,8 +42,11 @@ def read_votes(path: Path) -> dict[str, NDArray[np.str_]]:
     """
     try:
         table = pl.read_csv(path, infer_schema=False).fill_null("")
+        longest = table.select(pl.col(COLUMNS).str.len_chars().max().fill_null(0))
+        if max(longest.row(0)) * len(table) > MOST_LETTERS:
+            raise OverflowError
         return {name: table[name].to_numpy().astype(np.str_) for name in COLUMNS}
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing; `polypskd derive CONFIG` makes it") from None
-    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OverflowError):
         raise ArtifactError(f"{path}: damaged; delete it and run the same command again") from None

@@ -10,7 +10,9 @@ import polars as pl
 from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.table import Words
 from polypskd.cohort.tables import FRAME, NUMBER, ROW, Table, missing_columns, tell_rows
-from polypskd.errors import Fault
+from polypskd.errors import CohortError, Fault
+
+MOST_LETTERS = 2**28  # of a column, each cell taking the room of the longest: a gigabyte
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,18 @@ class Columns:
             names = [n for n in table.columns if n not in leave | {FRAME} | set(carried)]
             if per_frame and names:
                 cells = order.join(table.cells, on=FRAME, how="left", maintain_order="left")
+                _check_lengths(table, cells, names)
                 carried |= {
                     name: cells[name].fill_null("").to_numpy().astype(np.str_) for name in names
                 }
         return carried
+
+
+def _check_lengths(table: Table, cells: pl.DataFrame, names: list[str]) -> None:
+    """Refuse a column whose longest cell would be paid for by every frame."""
+    for name in names:
+        longest = int(cells[name].str.len_chars().max() or 0)  # type: ignore[arg-type]
+        if longest * len(cells) > MOST_LETTERS:
+            what = f"column {name[:80]!r} has a cell of {longest:,} characters"
+            todo = "shorten it, or take the column out"
+            raise CohortError([Fault(table.name, what, todo=todo)])

@@ -14,15 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort import png
 from polypskd.cohort.address import split_address
 from polypskd.cohort.damage import SAVE, DamageError
 from polypskd.cohort.image_header import measure_header
 from polypskd.cohort.limits import Limits, check_sides
 from polypskd.cohort.opened import read_of_many
+from polypskd.cohort.regular import read_regular
 from polypskd.errors import CohortError, Fault
 
 __all__ = [
@@ -42,6 +45,9 @@ Reader = Callable[[bytes], Pixels]
 CANNOT = "not a readable image"
 CORRUPT = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Unsupported marker")
 THREADS = 2
+LARGEST = 2**29  # bytes of an image: 64 megapixels of 16 bits, without compression
+RENAME = "rename the file, as tables are UTF-8"
+MOST_SCANS = 100  # each scan of a progressive stream passes over the whole image again
 BATCH = 256  # frames checked between two looks at what the decoders printed
 
 
@@ -63,6 +69,10 @@ def decode_image(data: bytes) -> Pixels:
     if measure_header(data) is None:
         raise DamageError(CANNOT)
     _check_end(data)
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MOST_SCANS:
+        raise DamageError("too many JPEG scans:", str(data.count(b"\xff\xda")))
+    if data.startswith(png.START):
+        data = png.drop_notes(data)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     flags = cv2.IMREAD_UNCHANGED  # the one flag that keeps 16 bits, and ignores EXIF
     try:
@@ -72,13 +82,21 @@ def decode_image(data: bytes) -> Pixels:
     if pixels is None or pixels.size == 0:
         raise DamageError(CANNOT)
     if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257.0).astype(np.uint8)
+        pixels = _halve_depth(pixels)
     if pixels.dtype != np.uint8:
         raise DamageError("pixels of type", str(pixels.dtype), "save the image with 8 bits a color")
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
     color = pixels[:, :, :3] if pixels.shape[2] >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
     return np.ascontiguousarray(color[:, :, ::-1])
+
+
+def _halve_depth(pixels: NDArray[Any]) -> Pixels:
+    """Divide by 257, to the nearest; row by row, as floats would take eight times the memory."""
+    shallow = np.empty(pixels.shape, np.uint8)
+    for row, deep in zip(shallow, pixels, strict=True):
+        row[...] = (deep.astype(np.uint32) + 128) // 257
+    return shallow
 
 
 READERS: dict[str, Reader] = {
@@ -111,13 +129,14 @@ def list_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], in
         Sorted paths below `root`, with / between the parts, and the number of other files.
 
     Raises:
-        CohortError: the folder is missing.
+        CohortError: the folder is missing, or a name is not UTF-8.
     """
     if not root.is_dir():
         fault = Fault(str(root), "folder of frames not found", todo="check cohort.frames.root")
         raise CohortError([fault])
     found = []
     other = 0
+    foreign: list[Fault] = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(folder).relative_to(root).as_posix()
@@ -127,9 +146,21 @@ def list_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], in
                 continue
             if wanted(name):
                 found.append(prefix + name)
+                if not (name.isascii() and prefix.isascii()) and not _is_unicode(prefix + name):
+                    foreign.append(Fault(prefix + name, "the name is not UTF-8", todo=RENAME))
             else:
                 other += 1
+    if foreign:
+        raise CohortError(sorted(foreign))
     return sorted(found), other
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_within(root: Path, name: str) -> None:
@@ -263,7 +294,7 @@ def _try_frame(
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             return None, read_of_many(path, Limits(min_side, max_megapixels))
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST)
         if not data:
             raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
         size = measure_header(data)

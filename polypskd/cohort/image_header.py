@@ -55,10 +55,11 @@ def _measure_jpeg(data: bytes) -> tuple[int, int] | None:
 def _measure_tiff(data: bytes, order: str) -> tuple[int, int] | None:
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     (entries,) = struct.unpack_from(f"{order}H", data, at)
-    size = {}
+    size: dict[int, int] = {}
     for i in range(entries):
         tag, kind = struct.unpack_from(f"{order}HH", data, at + 2 + 12 * i)
         if tag in (256, 257):
             code = "H" if kind == 3 else "I"
-            size[tag] = struct.unpack_from(f"{order}{code}", data, at + 10 + 12 * i)[0]
+            side = struct.unpack_from(f"{order}{code}", data, at + 10 + 12 * i)[0]
+            size[tag] = max(side, size.get(tag, 0))  # told twice, a decoder may believe either
     return (size[256], size[257]) if len(size) == 2 else None

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import file_hash, write_text
+from polypskd.cohort.damage import DamageError
 from polypskd.cohort.exports.reading import hash_export
 from polypskd.cohort.listing import find_key, list_sources
 from polypskd.cohort.pseudonyms import pseudonymize
+from polypskd.cohort.regular import open_regular
 from polypskd.cohort.table import Exclusion
 from polypskd.config import (
     CohortConfig,
@@ -74,7 +76,7 @@ def list_inputs(config: CohortConfig) -> list[Any]:
         root = config.frames.root
         names = list_sources(config.frames)
         if isinstance(config.frames, ImageFolder):
-            parts.append([(name, (root / name).stat().st_size) for name in names])
+            parts.append([(name, _measure(root / name)) for name in names])
         else:
             parts.append([(name, *_hash_ends(root / name)) for name in names])
     if isinstance(config.frames, DicomFolder) and (config.frames.key_file or config.frames.key_env):
@@ -92,14 +94,22 @@ def _hash_table(section: Any) -> str | None:
 def _hash_ends(path: Path) -> tuple[int, str]:
     """Give a file's size, and the SHA-256 of its first and last bytes; the root may hold links."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = path.stat().st_size
             digest = hashlib.sha256(file.read(END))
             file.seek(max(size - END, 0))
             digest.update(file.read(END))
-    except OSError:
+    except (OSError, DamageError):
         return -1, ""  # reading it tells why
     return size, digest.hexdigest()
+
+
+def _measure(path: Path) -> int:
+    """Give a file's size; -1 for a link that leads nowhere, of which reading it tells."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def hash_tables(config: CohortConfig) -> dict[str, str]:

@@ -140,8 +140,8 @@ def refine_box(
     center_x, center_y = (left + right) // 2, (top + bottom) // 2
     half_x, half_y = max(3, (right - left) // 40), max(3, (bottom - top) // 40)
     rows, columns = (
-        slice(center_y - half_y, center_y + half_y),
-        slice(center_x - half_x, center_x + half_x),
+        slice(max(0, center_y - half_y), center_y + half_y),
+        slice(max(0, center_x - half_x), center_x + half_x),
     )
     reach = 2 * factor + 2
 

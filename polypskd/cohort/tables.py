@@ -6,6 +6,7 @@ Every cell stays text, stripped. Each row keeps the number of its line in the fi
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from polypskd.cohort.damage import DamageError
+from polypskd.cohort.regular import read_regular
 from polypskd.errors import CohortError, Fault
 
 ROW = "\0row"  # no column of a file can have this name
@@ -23,6 +26,8 @@ FRAME = "\0frame"  # the id of the frame that a row is about
 NUMBER = "\0number"  # the same as a number, where a table has many rows a frame
 SEPARATORS = ",;\t|"
 MOST_COLUMNS = 4096
+LARGEST = 2**30  # bytes; ten million votes have less than half of it
+LONGEST_LINE = 2**24  # bytes
 LONGEST_CELL = 1 << 16  # bytes; a longer one is a broken quote, or no cell of a table of votes
 LISTED = 40  # columns named in a message
 TOLD = (
@@ -121,7 +126,9 @@ class _Header:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST)
+    except DamageError as damage:
+        raise CohortError([Fault(path.name, damage.what, damage.value, damage.todo)]) from None
     except FileNotFoundError:
         raise CohortError([Fault(str(path), "file not found", todo="check the path")]) from None
     except OSError as error:
@@ -132,21 +139,47 @@ def _read_bytes(path: Path) -> bytes:
     if data.startswith(b"PK\x03\x04"):
         todo = "save it as CSV UTF-8"
         raise CohortError([Fault(path.name, "is an Excel workbook", todo=todo)])
+    if b"\n" not in data[: 2 * LONGEST_LINE] and b"\r" in data[:LONGEST_LINE]:
+        # Classic Mac line ends, which polars would read as one long header.
+        data = data.replace(b"\r", b"\n")
+    _check_lines(path.name, data)
     save = "save the file as CSV UTF-8"
-    try:
-        if not data.isascii():
-            data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        value = f"0x{data[error.start]:02x}"
-        raise CohortError(
-            [Fault(f"{path.name} row {row}", "not UTF-8, byte", value, save)]
-        ) from None
+    strange = _find_strange(data)
+    if strange is not None:
+        row = data.count(b"\n", 0, strange) + 1
+        value = f"0x{data[strange]:02x}"
+        raise CohortError([Fault(f"{path.name} row {row}", "not UTF-8, byte", value, save)])
     if b"\0" in data:
         row = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise CohortError([Fault(f"{path.name} row {row}", "not text, byte", "0x00", save)])
-    # Classic Mac line ends, which polars would read as one long header.
-    return data if b"\n" in data else data.replace(b"\r", b"\n")
+    return data
+
+
+def _find_strange(data: bytes) -> int | None:
+    """Find the first byte that is no UTF-8; piece by piece, as text takes more room."""
+    if data.isascii():
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), LONGEST_LINE):
+        pending = len(decoder.getstate()[0])
+        end = start + LONGEST_LINE
+        try:
+            decoder.decode(data[start:end], final=end >= len(data))
+        except UnicodeDecodeError as error:
+            return start - pending + error.start
+    return None
+
+
+def _check_lines(where: str, data: bytes) -> None:
+    """Refuse a line that is no row of a table, before anything takes it apart."""
+    start = 0
+    while len(data) - start > LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + LONGEST_LINE)
+        if end < 0:
+            row = data.count(b"\n", 0, start) + 1
+            what = f"a line of more than {LONGEST_LINE:,} bytes"
+            raise CohortError([Fault(f"{where} row {row}", what, todo="check the line breaks")])
+        start = end + 1
 
 
 def _read_header(where: str, data: bytes) -> tuple[_Header, int]:

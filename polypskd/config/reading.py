@@ -10,24 +10,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from polypskd.config.experiment import Config
 from polypskd.config.misfits import describe_misfit
+from polypskd.config.yaml_text import PageError, parse_yaml, read_text
 from polypskd.errors import ConfigError
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice: the last would silently win."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key!r} stands twice in the section at line {line}")
-        return super().construct_mapping(node, deep=deep)
 
 
 def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
@@ -41,7 +29,7 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         ConfigError: the file is missing, not YAML, or does not fit the shape.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = parse_yaml(read_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: config file not found; `polypskd init` writes one") from None
     except IsADirectoryError:
@@ -50,10 +38,8 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         raise ConfigError(
             f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
         ) from None
-    try:
-        raw = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a 13th month
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except PageError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: the file must be a YAML mapping; see configs/ for examples")
     return parse_config(raw, overrides, where=str(path), folder=path.parent.resolve())
@@ -103,8 +89,8 @@ def _apply(raw: dict[str, Any], override: str, defaults: dict[str, Any]) -> str 
             f"--set {override}: write it as key=value, e.g. seed=3 or student.method.temperature=2"
         )
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = parse_yaml(text)
+    except PageError:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from None
     *parents, last = key.split(".")
     section = raw

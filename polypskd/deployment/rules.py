@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from polypskd.config.yaml_text import PageError, parse_yaml, read_text
 from polypskd.deployment.private import SafePrivate
 from polypskd.errors import ConfigError
 
@@ -101,13 +102,11 @@ def read_rules(path: Path) -> Rules:
     Raises:
         ConfigError: it cannot be read, or says something that is not known.
     """
-    import yaml
-
     try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        page = parse_yaml(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --rules") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except (PageError, UnicodeDecodeError):
         raise ConfigError(
             f"{path}: not valid YAML; see docs/deidentify.md for a rule file"
         ) from None

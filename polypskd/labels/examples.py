@@ -21,6 +21,7 @@ Words = NDArray[np.str_]
 TEXT = ("frame_id", "path", "patient_id", "split", "consensus", "subclass")
 NUMBERS = {"level": pl.Int64, "stage": pl.Int64, "agreement": pl.Float64, "n_votes": pl.Int64}
 
+MOST_LETTERS = 2**29  # of a column, each cell taking the room of the longest
 PART = 65_536  # cells turned into text at a time
 
 
@@ -101,13 +102,13 @@ def read_examples(path: Path) -> Examples:
             for name in frame.columns
             if name.startswith("votes_")
         }
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        known = {*TEXT, *NUMBERS, *(f"votes_{name}" for name in votes)}
+        carried = {name: _to_words(frame[name]) for name in frame.columns if name not in known}
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OverflowError) as error:
         raise ArtifactError(
             f"{path}: not an examples table ({type(error).__name__}); "
             "`polypskd derive CONFIG` makes it anew"
         ) from None
-    known = {*TEXT, *NUMBERS, *(f"votes_{name}" for name in votes)}
-    carried = {name: _to_words(frame[name]) for name in frame.columns if name not in known}
     return Examples(**texts, **numbers, votes=votes, carried=carried)
 
 
@@ -117,6 +118,8 @@ def _to_words(column: pl.Series) -> NDArray[np.str_]:
     A Python string for each of a million cells would cost more than the rest of the table.
     """
     longest = int(column.str.len_chars().max() or 1)  # type: ignore[arg-type]
+    if longest * len(column) > MOST_LETTERS:
+        raise OverflowError(f"a cell of {longest} letters")
     words = np.empty(len(column), dtype=f"<U{max(1, longest)}")
     for start in range(0, len(column), PART):
         words[start : start + PART] = column[start : start + PART].to_numpy()

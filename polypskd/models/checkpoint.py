@@ -107,21 +107,26 @@ def read_network(path: Path, verb: str) -> Stored:
             about = json.loads((file.metadata() or {})[KEY])
         config: Network = TypeAdapter(Network).validate_python(about.pop("network"))
         count = about.pop("members", 1)
-        members = [build_network(config, len(about["subclasses"])) for _ in range(count)]
+        members = [build_network(config, len(about["subclasses"]))]
+        own = sum(one.numel() for one in members[0].parameters())
+        if count * own > path.stat().st_size:
+            raise ValueError("more members than weights")
+        members += [build_network(config, len(about["subclasses"])) for _ in range(1, count)]
         network = members[0] if count == 1 else Ensemble(members)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, ValueError, RuntimeError):
+        stored = Stored(
+            network,
+            config,
+            tuple(about.pop("classes")),
+            tuple(about.pop("subclasses")),
+            tuple(about.pop("class_of")),
+            about.pop("size"),
+            about,
+        )
+    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError, AttributeError):
         raise ArtifactError(f"{path}: damaged; `polypskd {verb} CONFIG` makes it anew") from None
     network.eval()
-    return Stored(
-        network,
-        config,
-        tuple(about.pop("classes")),
-        tuple(about.pop("subclasses")),
-        tuple(about.pop("class_of")),
-        about.pop("size"),
-        about,
-    )
+    return stored
 
 
 def load_pretrained(network: nn.Module, path: Path) -> int:

@@ -17,9 +17,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from polypskd.config.yaml_text import PageError, parse_yaml, read_text
 from polypskd.errors import ConfigError
 
 ANSWERS = "report.yaml"
@@ -112,10 +112,10 @@ def read_answers(path: Path, known: Mapping[str, Iterable[str]]) -> Answers:
         ConfigError: the file is missing, or a key or item is not known, one a line.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(read_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: not found; give --answers a YAML file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+    except (OSError, UnicodeDecodeError, PageError):
         raise ConfigError(f"{path}: not a readable YAML file; mend its syntax") from None
     try:
         page = AnswersPage.model_validate(_name_items({} if raw is None else raw))

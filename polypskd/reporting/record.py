@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from numpy.typing import NDArray
 
 from polypskd.artifacts import read_json
+from polypskd.config.yaml_text import PageError, parse_yaml
 from polypskd.errors import ArtifactError
 from polypskd.labels.examples import Examples, read_examples
 from polypskd.reporting.comparison_shape import find_misfit, holds_run
@@ -216,10 +216,10 @@ def _read_mapping(path: Path) -> Json:
 
 def _read_config(path: Path) -> Json:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing; run `polypskd run CONFIG` to make it") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (PageError, UnicodeDecodeError):
         config = None
     if not isinstance(config, dict):
         raise ArtifactError(f"{path}: damaged; delete it and run the same command again")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.dicom.recognition import HEAD, LETTERS, starts_dicom
 from polypskd.cohort.dicom.silence import silence_pydicom
+from polypskd.cohort.regular import open_regular
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -97,11 +98,11 @@ def read_header(path: Path) -> Header:
         path: a DICOM file, with or without preamble.
 
     Raises:
-        DamageError: the bytes are no DICOM, or are damaged.
+        DamageError: it is no file, the bytes are no DICOM, or are damaged.
         OSError: the file cannot be opened.
     """
     silence_pydicom()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(HEAD)
         if not head:
             raise DamageError("the file is empty (0 bytes)", todo=COPY)

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.regular import open_regular
 
 HEAD = 132
 GROUPS = (0x0002, 0x0008)  # groups that a data set without preamble starts with
@@ -19,9 +20,9 @@ def looks_like_dicom(path: Path) -> bool:
         path: a file; one that cannot be opened is none.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD)
-    except OSError:
+    except (OSError, DamageError):
         return False
     return starts_dicom(head)
 

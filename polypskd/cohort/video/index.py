@@ -155,6 +155,8 @@ def build_index(opened: Opened) -> Index:
     rank[shown] = np.arange(len(shown))
     if noted.hidden:
         shown = shown[~np.isin(shown, list(noted.hidden))]
+    if not len(shown):  # an edit list may hide them all
+        raise DamageError("shows no frames", todo=COPY)
     if entries[0, 0] > 0:  # what comes before the first key frame is decoded from the beginning
         entries = np.concatenate([[[0, pts[0], dts[0], noted.sizes[0], -1]], entries])
     rising = timed or (not (pts[shown] == NONE).any() and bool((np.diff(pts[shown]) > 0).all()))
