@@ -19,6 +19,7 @@ from polypskd.artifacts import describe_fault, fingerprint, write_json
 from polypskd.errors import OutputError
 
 FOLDER = ".predict"
+ABOUT = "about.json"
 Entry = dict[str, Any]
 
 
@@ -37,9 +38,8 @@ class PredictionJournal:
         self.folder = out / FOLDER
         self.path = self.folder / "frames.jsonl"
         self._earlier_path = self.folder / "earlier.jsonl"
-        key = fingerprint(options)
-        _check_own(out, self.folder / "about.json", key)
-        write_json(self.folder / "about.json", {"options": key})
+        check_own(out, options)
+        write_json(self.folder / ABOUT, {"options": fingerprint(options)})
         self._keep_earlier()
         self._turn = threading.Lock()
         self._earlier: Any = None
@@ -132,7 +132,17 @@ def write_line(entry: Entry) -> bytes:
     return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _check_own(out: Path, about: Path, key: str) -> None:
+def check_own(out: Path, options: Any) -> None:
+    """Refuse a folder that holds anything but what the same prediction has left there.
+
+    Args:
+        out: where the results go; it may be missing.
+        options: what the answers depend on beside the files.
+
+    Raises:
+        OutputError: it does, or it is a link or a file.
+    """
+    about = out / FOLDER / ABOUT
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"{out}: is no folder; give --out another name")
     own = {FOLDER}
@@ -142,7 +152,8 @@ def _check_own(out: Path, about: Path, key: str) -> None:
     if about.parent.is_symlink() or not about.is_file():
         raise OutputError(f"{out}: holds other files; give --out an empty folder")
     try:
-        same = json.loads(about.read_text(encoding="utf-8")).get("options") == key
+        known = json.loads(about.read_text(encoding="utf-8")).get("options")
+        same = known == fingerprint(options)
     except (OSError, ValueError, AttributeError):
         same = False
     if not same:

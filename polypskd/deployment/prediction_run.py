@@ -18,7 +18,7 @@ from polypskd.artifacts import lock_run
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.inputs import Sources
 from polypskd.deployment.judging import Judge
-from polypskd.deployment.prediction_journal import FOLDER, PredictionJournal
+from polypskd.deployment.prediction_journal import FOLDER, PredictionJournal, check_own
 from polypskd.deployment.prediction_parts import Part, PartJudge, list_parts
 from polypskd.deployment.prediction_tables import (
     CSV,
@@ -94,6 +94,7 @@ def predict_sources(
     judge = Judge(bundle)
     options = {"form": FORM, "model": bundle.model_hash, "stride": wish.stride}
     options["limits"] = bundle.limits.model_dump(mode="json")
+    check_own(out, options)
     with lock_run(out / FOLDER):
         journal = PredictionJournal(out, options)
         try:
