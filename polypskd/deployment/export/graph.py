@@ -33,9 +33,10 @@ class Calibrated(nn.Module):
         super().__init__()
         self.network = stored.network
         self.temperature = temperature
-        self.class_of = list(stored.class_of)
         classes = range(len(stored.classes))
-        self.members = [[s for s, of in enumerate(self.class_of) if of == k] for k in classes]
+        self.members = [[s for s, of in enumerate(stored.class_of) if of == k] for k in classes]
+        grouped = [s for own in self.members for s in own]
+        self.order = [grouped.index(s) for s in range(len(grouped))]
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", 255 * torch.tensor(MEAN).view(1, 3, 1, 1))
@@ -45,10 +46,15 @@ class Calibrated(nn.Module):
         """Turn (B, size, size, 3) bytes into (B, K), (B, S) probabilities and (B,) confidence."""
         pixels = frames.permute(0, 3, 1, 2).float()
         logits = self.network((pixels - self.mean) / self.std)
-        of_class = torch.stack([logits[:, own].logsumexp(1) for own in self.members], dim=1)
-        classes = (of_class / self.temperature).softmax(1)
-        shares = (logits - of_class[:, self.class_of]).exp()
-        return classes, shares * classes[:, self.class_of], classes.amax(1)
+        own = [logits[:, members] for members in self.members]
+        shares = [of_class.log_softmax(1) for of_class in own]
+        # z - log_softmax(z) is the logsumexp, in every place; OpenVINO misreads ReduceLogSumExp.
+        totals = [z[:, :1] - share[:, :1] for z, share in zip(own, shares, strict=True)]
+        classes = (torch.cat(totals, 1) / self.temperature).softmax(1)
+        subclasses = torch.cat(
+            [share.exp() * classes[:, k : k + 1] for k, share in enumerate(shares)], dim=1
+        )
+        return classes, subclasses[:, self.order], classes.amax(1)
 
 
 def build_graph(stored: Stored, temperature: float) -> bytes:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from polypskd.deployment.export.graph import INPUT, OUTPUTS
 from polypskd.deployment.export.parity import BATCH, open_session
-from polypskd.errors import ConfigError
+from polypskd.errors import ArtifactError, ConfigError
 from polypskd.metrics.calibration import ece
 from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
 from polypskd.models.predict import Frames
@@ -139,6 +139,7 @@ def run_with_bf16(model: bytes) -> Run:
     """Give the function that runs a graph in OpenVINO with bfloat16.
 
     Raises:
+        ArtifactError: OpenVINO cannot read the graph.
         ConfigError: OpenVINO is not installed, or the CPU does not compute in bfloat16.
     """
     try:
@@ -152,7 +153,13 @@ def run_with_bf16(model: bytes) -> Run:
             "one with AVX512-BF16 or AMX, or leave it out"
         )
     settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1}
-    compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
+    try:
+        compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"--bf16: OpenVINO {openvino.__version__} cannot read student.onnx "
+            f"({type(error).__name__}); leave it out"
+        ) from None
 
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
         found: NDArray[np.float64] = compiled([frames])[OUTPUTS[0]].astype(np.float64)
