@@ -8,6 +8,7 @@ import platform
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Any
 
 from polypskd.deployment.audit import AuditLog, own_version
@@ -15,6 +16,7 @@ from polypskd.errors import PolypskdError
 
 STOPPED = 130
 OURS = 3
+AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,28 @@ class Input:
     outcome: str
     sop_uid: str = ""
     frames: int = 1
+
+
+def list_inputs(entries: Iterable[Mapping[str, Any]]) -> Iterator[Input]:
+    """List the files that the journal of a prediction tells of, one input a file.
+
+    Args:
+        entries: in the journal's order; a video may have several, one after the other.
+
+    >>> entry = {"source": "a.png", "sha256": "", "frames": [], "faults": [["a.png", "cut"]]}
+    >>> [one.outcome for one in list_inputs([entry])]
+    ['failed']
+    """
+    for _, parts in groupby(entries, key=lambda entry: entry["source"]):
+        frames, uid, sha256, said = 0, "", "", 0
+        for entry in parts:
+            for _, found, *_, withheld in entry["frames"]:
+                frames += 1
+                uid = uid or found
+                said += not withheld
+            sha256 = entry["sha256"]
+        outcome = "failed" if not frames else "done" if said else "abstained"
+        yield Input(sha256, outcome, uid, frames)
 
 
 class RunRecord:
@@ -55,13 +79,13 @@ class RunRecord:
     def note(self, inputs: Iterable[Input]) -> None:
         """Log inputs, before anything that was made of them is written.
 
-        Several at once cost as much as one.
+        Some hundreds at once cost as much as one.
 
         Raises:
             OutputError: the log cannot be written; the run has to stop.
         """
-        events = [self._describe(one) for one in inputs]
-        if events:
+        turn = iter(inputs)
+        while events := [self._describe(one) for one in islice(turn, AT_ONCE)]:
             self._log.extend(events)
             self.inputs += len(events)
             self.faults += sum(event["outcome"] in {"refused", "failed"} for event in events)

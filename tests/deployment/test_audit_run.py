@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from polypskd.deployment.audit import AuditLog, verify
-from polypskd.deployment.audit_run import Input, record_run
+from polypskd.deployment.audit_run import Input, list_inputs, record_run
 from polypskd.errors import CohortError, Fault, OutputError
 
 KEY = b"an audit key of 24 bytes"
@@ -95,3 +95,26 @@ def test_runs_that_write_at_once_are_told_apart(log):
         other.note([Input("cd" * 32, "abstained")])
     assert one.run != other.run
     assert verify(log.path, None, KEY) == []
+
+
+def test_the_journal_of_a_prediction_gives_one_input_a_file():
+    answer = [None, "", "low", [0.9, 0.1], [0.9, 0.1], 0.9, ""]
+    withheld = [1, UID, "", [0.5, 0.5], [0.5, 0.5], 0.5, "unsure: risk 0.5"]
+    entries = [
+        {"source": "a.png", "sha256": "aa" * 32, "frames": [answer], "faults": []},
+        {
+            "source": "b.png",
+            "sha256": "bb" * 32,
+            "frames": [],
+            "faults": [["b.png", "cut", "", ""]],
+        },
+        {"source": "c.mp4", "sha256": "cc" * 32, "frames": [withheld] * 64, "faults": []},
+        {"source": "c.mp4", "sha256": "cc" * 32, "frames": [answer] * 6, "faults": []},
+        {"source": "d.dcm", "sha256": "dd" * 32, "frames": [withheld], "faults": []},
+    ]
+    assert list(list_inputs(entries)) == [
+        Input("aa" * 32, "done", "", 1),
+        Input("bb" * 32, "failed", "", 0),
+        Input("cc" * 32, "done", UID, 70),
+        Input("dd" * 32, "abstained", UID, 1),
+    ]
