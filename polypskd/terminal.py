@@ -21,6 +21,9 @@ TITLES = {
     "report": "Writing the report",
     "compare": "Comparing",
     "deidentify": "De-identifying",
+    "export": "Exporting",
+    "quality": "Measuring frames",
+    "precisions": "Judging smaller forms",
 }
 
 

@@ -102,6 +102,7 @@ def _describe(exported: Exported, folder: Path) -> tuple[dict[str, Any], str]:
         "files": {name: entry.size for name, entry in sorted(manifest.files.items())},
         "parity": parity.to_dict(),
         "precisions": manifest.precisions,
+        "skipped": dict(exported.skipped),
     }
     codes = exported.bundle.codebook.classes
     own = [one.name for one in codes if one.code.scheme.startswith("99")]
@@ -112,6 +113,7 @@ def _describe(exported: Exported, folder: Path) -> tuple[dict[str, Any], str]:
         f"Parity     {parity.largest:.1e} in probability on {parity.frames} {parity.origin}",
         *(f"{name:<10} {judgement}" for name, judgement in exported.forms.items()),
     ]
+    lines += [f"NOTE  {name} is not judged: {why}" for name, why in exported.skipped.items()]
     if own:
         lines.append(
             f"NOTE  no public DICOM code for {', '.join(own)}; --codebook FILE gives them one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from polypskd.deployment.export.record import INT8, describe_export
 from polypskd.deployment.export.smaller import (
     Judgement,
     Margins,
+    find_obstacle,
     judge_forms,
     quantize,
     run_with_bf16,
@@ -86,11 +87,13 @@ class Exported:
         bundle: as it can be opened now.
         parity: student.onnx beside PyTorch.
         forms: what smaller forms cost, by name; kept or not.
+        skipped: why other forms could not be judged here, by name.
     """
 
     bundle: Bundle
     parity: Parity
     forms: Mapping[str, Judgement]
+    skipped: Mapping[str, str]
 
 
 def export_bundle(
@@ -118,6 +121,13 @@ def export_bundle(
         OutputError: something stands in the way, or the disk is full.
     """
     material = open_material(source, wish.parity_frames)
+    if material.labels is None and (wish.int8 or wish.bf16):
+        raise ConfigError(
+            "--int8 and --bf16 are judged on the run's validation frames; leave --parity-frames out"
+        )
+    obstacle = find_obstacle() if wish.bf16 else ""
+    if obstacle:
+        wish = replace(wish, bf16=False)
     codebook = build_codebook(material.scheme, material.positive, wish.codebook)
 
     def write(folder: Path) -> tuple[Parity, dict[str, Judgement]]:
@@ -145,7 +155,7 @@ def export_bundle(
         return parity, forms
 
     parity, forms = place_folder(out, write, overwrite=overwrite)
-    return Exported(open_bundle(out), parity, forms)
+    return Exported(open_bundle(out), parity, forms, {"bf16": obstacle} if obstacle else {})
 
 
 def _write_pages(material: Material, tell: Tell) -> dict[str, dict[str, Any]]:
@@ -165,12 +175,8 @@ def _try_forms(
     graph: bytes, sample: NDArray[np.uint8], wish: Wish, material: Material, tell: Tell
 ) -> tuple[dict[str, bytes], dict[str, Judgement]]:
     """Make the smaller forms that were wished for, and judge them on all of validation."""
-    if not (wish.int8 or wish.bf16):
+    if material.labels is None or not (wish.int8 or wish.bf16):
         return {}, {}
-    if material.labels is None:
-        raise ConfigError(
-            "--int8 and --bf16 are judged on the run's validation frames; leave --parity-frames out"
-        )
     runs = {"float32": run_with_onnx(graph)}
     models = {}
     if wish.int8:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.artifacts import file_hash, read_json
+from polypskd.artifacts import file_hash, read_json, stamped_hash
 from polypskd.config import Config
 from polypskd.deployment.bundle import CARD, WEIGHTS
 from polypskd.deployment.export.frames import FrameSet, list_folder
@@ -17,6 +17,9 @@ from polypskd.errors import ArtifactError, CohortError, Fault
 from polypskd.labels.examples import Examples, read_examples
 from polypskd.labels.scheme import Scheme, find_names
 from polypskd.models.checkpoint import Stored, read_network
+
+EXAMPLES = "examples.csv"
+NUMBERS = ("evaluation.json", "provenance.json")
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,19 @@ def open_material(source: Source, parity_frames: Path | None = None) -> Material
     """
     run = source.run
     stored = read_network(run / WEIGHTS, "distill")
-    record = read_json(run / "evaluation.json")
-    provenance = read_json(run / "provenance.json")
-    for name, key, verb in (
-        (WEIGHTS, "student_sha256", "evaluate"),
-        ("examples.csv", "examples_sha256", "evaluate"),
-    ):
-        if not (run / name).exists() or file_hash(run / name) != provenance.get(key):
+    for name in NUMBERS:
+        if not (run / name).exists() or file_hash(run / name) != stamped_hash(
+            run, "evaluate", name
+        ):
+            raise ArtifactError(
+                f"{run / name}: missing or changed; `polypskd evaluate CONFIG` makes it anew"
+            )
+    record, provenance = (read_json(run / name) for name in NUMBERS)
+    for name, key in ((WEIGHTS, "student_sha256"), (EXAMPLES, "examples_sha256")):
+        if not (run / name).exists() or file_hash(run / name) != provenance[key]:
             raise ArtifactError(
                 f"{run / name}: not what evaluation.json was made of; "
-                f"`polypskd {verb} CONFIG` makes it anew"
+                "`polypskd evaluate CONFIG` makes that anew"
             )
     if not (run / CARD).exists():
         raise ArtifactError(f"{run / CARD}: missing; `polypskd report {run}` makes it")
@@ -109,7 +115,7 @@ def open_material(source: Source, parity_frames: Path | None = None) -> Material
             f"{run / WEIGHTS}: reads frames of {stored.size} px, and config.yaml says {size}; "
             "`polypskd run CONFIG` makes it anew"
         )
-    examples = read_examples(run / "examples.csv")
+    examples = read_examples(run / EXAMPLES)
     known, validation = _find_frames(source, parity_frames, examples)
     labels = None
     if parity_frames is None:

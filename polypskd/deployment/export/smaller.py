@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from polypskd.deployment.export.graph import INPUT, OUTPUTS
 from polypskd.deployment.export.parity import BATCH, open_session
-from polypskd.errors import ArtifactError, ConfigError
+from polypskd.errors import ArtifactError
 from polypskd.metrics.calibration import ece
 from polypskd.metrics.classification import confusion_matrix, macro_f1, predict_classes
 from polypskd.models.predict import Frames
@@ -135,30 +135,32 @@ def run_with_onnx(model: bytes) -> Run:
     return run
 
 
-def run_with_bf16(model: bytes) -> Run:
-    """Give the function that runs a graph in OpenVINO with bfloat16.
-
-    Raises:
-        ArtifactError: OpenVINO cannot read the graph.
-        ConfigError: OpenVINO is not installed, or the CPU does not compute in bfloat16.
-    """
+def find_obstacle() -> str:
+    """Say why bfloat16 cannot be judged here; empty where it can."""
     try:
         import openvino
     except ImportError:
-        raise ConfigError("--bf16: needs OpenVINO; pip install openvino, or leave it out") from None
+        return "needs OpenVINO; pip install 'polypskd[openvino]' brings it"
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "this CPU does not compute in bfloat16; export on one with AVX512-BF16 or AMX"
+    return ""
+
+
+def run_with_bf16(model: bytes) -> Run:
+    """Give the function that runs a graph in OpenVINO with bfloat16, on one thread.
+
+    Raises:
+        ArtifactError: OpenVINO cannot read the graph.
+    """
+    import openvino
+
     core = openvino.Core()
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ConfigError(
-            "--bf16: this CPU does not compute in bfloat16, so nothing can be judged; export on "
-            "one with AVX512-BF16 or AMX, or leave it out"
-        )
     settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1}
     try:
         compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
-    except RuntimeError as error:
+    except RuntimeError:
         raise ArtifactError(
-            f"--bf16: OpenVINO {openvino.__version__} cannot read student.onnx "
-            f"({type(error).__name__}); leave it out"
+            f"--bf16: OpenVINO {openvino.__version__} cannot read student.onnx; leave it out"
         ) from None
 
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
