@@ -23,7 +23,7 @@ from polypskd.data.blocks import Draw, Progress, draw_file
 from polypskd.data.digests import Names, hash_frames
 from polypskd.data.pixels import PixelFile, Pixels
 
-VERSION = "1"  # raise it when decoding or preparation changes
+VERSION = "2"  # raise it when decoding or preparation changes
 
 
 @dataclass(frozen=True)
