@@ -14,8 +14,8 @@ import os
 from importlib import import_module
 from typing import Any
 
-# ONNX Runtime (1.29 and newer) writes down what it runs on and sends it to its maker, from its import
-# on; only this, set before, keeps it from that. Its own disable_telemetry_events comes too late.
+# ONNX Runtime (1.29 and newer) writes down what it runs on and sends it to its maker, beginning
+# with its import; only this keeps it from that. Its disable_telemetry_events comes too late.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _WHERE = {
