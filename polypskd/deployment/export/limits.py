@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from polypskd.cohort.quality import Quality
+from polypskd.cohort.quality import Quality, find_exclusions
 from polypskd.config import ConfidenceBand, Config
 from polypskd.config import Quality as Rules
 from polypskd.deployment.bundle import Band, Limits, Threshold
 from polypskd.deployment.export.frames import FrameSet
 
 LOW, HIGH = 0.005, 0.995
-WIDER = 0.1  # of the distance between both quantiles, added at either end
+# Of the distance between both quantiles, added at either end: a dozen limits refuse a dozen times
+# the frames that one does.
+WIDER = 0.5
 RULES = ("endpoints", "predictive_values", "surveillance")  # sections of a study that tell the band
 
 
@@ -72,13 +74,15 @@ def derive_quality(
         # A limit that no frame can break is none; sharpness and noise know no upper bound.
         if (bound > 0) if side == "min" else (bound < 1 or name == "noise"):
             found[rule] = bound
+    rules = Rules(**(found | known))
+    within = sum(not find_exclusions(one, rules) for one in measured)
     told = (
         f"quantiles {LOW:g} and {HIGH:g} of {len(measured)} {origin}, widened by {WIDER:.0%} of "
-        "their distance"
+        f"their distance; {within} of these frames lie within"
     )
     if known:
         told += f"; of the config: {', '.join(known)}"
-    return Rules(**(found | known)), told
+    return rules, told
 
 
 def _find_band(config: Config, study: Mapping[str, Any]) -> Band | None:
