@@ -14,10 +14,7 @@ from polypskd.errors import ArtifactError
 from polypskd.models.checkpoint import Stored
 from polypskd.models.networks import name_architecture
 
-SCHEMA = (
-    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-    "meta_schema_20240725.json"
-)
+SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 NETWORK = "network_def"
 
 
@@ -93,7 +90,9 @@ def describe_inference(stored: Stored, temperature: float, crop: Crop) -> dict[s
             "$from pathlib import Path",
             "$from polypskd.cohort.cropping import read_cropped",
             "$from polypskd.cohort.frames import list_frames",
-            "$from polypskd.cohort.preparation import normalize, prepare_frame",
+            # One name a line: MONAI's parser takes the first alone.
+            "$from polypskd.cohort.preparation import normalize",
+            "$from polypskd.cohort.preparation import prepare_frame",
             "$from safetensors.torch import load_file",
         ],
         "bundle_root": ".",
