@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from polypskd.cohort.address import DICOM, VIDEO, holds_many, join_address
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import READERS, check_within
-from polypskd.deployment.fast_jpeg import decode
+from polypskd.deployment.fast_jpeg import Room, decode
 from polypskd.errors import CohortError, ConfigError, Fault
 
 Pixels = NDArray[np.uint8]
@@ -202,24 +202,25 @@ def read_image(path: Path) -> bytes:
         DamageError: it is empty or too large.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise DamageError("the file is too large", f"over {LARGEST >> 20} MiB")
+        data = file.read()
     if not data:
         raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
-    if len(data) > LARGEST:
-        raise DamageError("the file is too large", f"over {LARGEST >> 20} MiB")
     return data
 
 
-def decode_shot(data: bytes, max_megapixels: float) -> Shot:
+def decode_shot(data: bytes, max_megapixels: float, room: Room) -> Shot:
     """Decode the one frame of an image file.
 
     Args:
         data: the file's bytes.
         max_megapixels: a larger frame is not decoded.
+        room: where the pixels may lie until this thread decodes the next image.
     """
     try:
-        return Shot(None, decode(data, max_megapixels))
+        return Shot(None, decode(data, max_megapixels, room))
     except DamageError as damage:
         return Shot(None, None, damage=damage)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment import inputs
 from polypskd.deployment.bundle import Bundle
+from polypskd.deployment.fast_jpeg import Room
 from polypskd.deployment.inputs import Shot, Source
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.prediction_journal import Entry, PredictionJournal, write_line
@@ -88,6 +89,7 @@ class PartJudge:
         self.journal, self.bundle = journal, judge.bundle
         self._judge, self._stride = judge, stride
         self._most = judge.bundle.limits.max_megapixels
+        self._room = Room()
         self._known: deque[int] = deque()  # appending is safe between threads
 
     @property
@@ -126,7 +128,7 @@ class PartJudge:
     def _read_shots(self, source: Source, part: Part, data: bytes) -> Iterator[Shot]:
         match source.kind:
             case "image":
-                yield inputs.decode_shot(data, self._most)
+                yield inputs.decode_shot(data, self._most, self._room)
             case "dicom":
                 yield from inputs.read_dicom(source.path, self._stride, self._most)
             case "video":

@@ -69,21 +69,18 @@ class Predictor:
         size = self.bundle.size
         if frames.dtype != np.uint8 or frames.shape[1:] != (size, size, 3):
             raise ValueError(f"frames must be (B, {size}, {size}, 3) uint8")
-        count = len(frames)
-        classes = np.empty((count, len(self.bundle.classes)), np.float32)
-        subclasses = np.empty((count, len(self.bundle.subclasses)), np.float32)
-        confidence = np.empty(count, np.float32)
-        for row in range(count):
-            told = self._run(frames[row : row + 1])
-            classes[row], subclasses[row], confidence[row] = told[0][0], told[1][0], told[2][0]
-        return Prediction(classes, subclasses, confidence)
+        told = [self._run(frames[row : row + 1]) for row in range(len(frames))]
+        if len(told) == 1:
+            return Prediction(*told[0])
+        widths = ((0, len(self.bundle.classes)), (0, len(self.bundle.subclasses)), (0,))
+        empty = [np.empty(width, np.float32) for width in widths]
+        return Prediction(*map(np.concatenate, zip(empty, *told, strict=True)))
 
     def _run(self, frame: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         inputs = {INPUT: np.ascontiguousarray(frame)}
         told: list[NDArray[np.float32]] = self._session.run(OUTPUTS, inputs)
-        first = told[0]
         # A comparison with NaN is false, so that one test finds both.
-        if not (first.min() >= -1e-6 and first.max() <= 1 + 1e-6):
+        if not all(-1e-6 <= share <= 1 + 1e-6 for share in told[0][0].tolist()):
             raise ArtifactError(
                 f"{self.bundle.folder / MODEL}: gave no probabilities for a frame; {EXPORT}"
             )

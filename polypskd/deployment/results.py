@@ -148,7 +148,7 @@ def choose_class(probabilities: Sequence[float]) -> int:
     >>> choose_class([0.4, 0.4, 0.2])
     1
     """
-    return len(probabilities) - 1 - int(np.argmax(np.asarray(probabilities)[::-1]))
+    return max(range(len(probabilities)), key=lambda turn: (probabilities[turn], turn))
 
 
 @dataclass(frozen=True)
@@ -178,17 +178,16 @@ def build_verdict(bundle: Bundle, prediction: Prediction, refused: str) -> Verdi
         prediction: of one frame.
         refused: why the frame is not assessable; "" where it is.
     """
+    # All by the rounded numbers: whoever reads the table comes to the same answer.
     classes = _round(prediction.class_probabilities[0])
+    band = bundle.limits.confidence
     abstained = refused
-    if not refused:
-        # By the rounded numbers: whoever reads the table comes to the same answer.
-        row = np.asarray([classes], np.float64)
-        if not bundle.find_confident(row)[0]:  # type: ignore[arg-type]
-            band = bundle.limits.confidence
-            risk = float(bundle.measure_risk(row)[0])  # type: ignore[arg-type]
-            if band is not None:
-                span = f"{band.negative_to:g} and {band.positive_from:g}"
-                abstained = f"{UNSURE}risk {risk:.{DIGITS}f} lies between {span}"
+    if not refused and band is not None:
+        rounded = np.asarray([classes], np.float32)
+        if not bundle.find_confident(rounded)[0]:
+            risk = float(bundle.measure_risk(rounded)[0])
+            span = f"{band.negative_to:g} and {band.positive_from:g}"
+            abstained = f"{UNSURE}risk {risk:.{DIGITS}f} lies between {span}"
     return Verdict(
         predicted="" if abstained else bundle.classes[choose_class(classes)],
         class_probabilities=classes,
@@ -199,4 +198,4 @@ def build_verdict(bundle: Bundle, prediction: Prediction, refused: str) -> Verdi
 
 
 def _round(values: NDArray[np.float32]) -> tuple[float, ...]:
-    return tuple(round(float(value), DIGITS) for value in values)
+    return tuple([round(value, DIGITS) for value in values.tolist()])
