@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from polypskd.commands.options import JsonOption, say
 
 if TYPE_CHECKING:
+    from polypskd.deployment.audit_run import RunRecord
     from polypskd.deployment.audit_verify import Examination
 
 COLUMNS = ("seq", "time", "event", "run", "outcome", "exit_code", "input_sha256", "bundle_name")
@@ -81,6 +84,36 @@ def read_audit_key(file: Path | None, variable: str | None) -> bytes | None:
     if file is None and variable is None:
         return None
     return read_key(file if file is not None else f"env:{variable}")
+
+
+@contextmanager
+def keep_record(
+    log: Path | None, key_file: Path | None, key_env: str | None, about: Mapping[str, str]
+) -> Iterator[RunRecord | None]:
+    """Log a run's start and end, where a log is given; None where not.
+
+    Args:
+        log: the audit log.
+        key_file: file with its key.
+        key_env: environment variable with its key.
+        about: as `record_run` takes it.
+
+    Raises:
+        ConfigError: a key is given without a log, or cannot be used.
+        OutputError: the log cannot be written.
+    """
+    from polypskd.deployment.audit import AuditLog
+    from polypskd.deployment.audit_run import record_run
+    from polypskd.errors import ConfigError
+
+    key = read_audit_key(key_file, key_env)
+    if log is None:
+        if key is not None:
+            raise ConfigError("a key of the audit log is given without --audit LOG")
+        yield None
+        return
+    with record_run(AuditLog(log, key), about) as record:
+        yield record
 
 
 def shorten(entry: dict[str, Any], name: str) -> str:

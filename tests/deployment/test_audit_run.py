@@ -5,9 +5,10 @@ import json
 import pytest
 import typer
 
+from polypskd.commands.audit import keep_record
 from polypskd.deployment.audit import AuditLog, verify
 from polypskd.deployment.audit_run import Input, list_inputs, record_run
-from polypskd.errors import CohortError, Fault, OutputError
+from polypskd.errors import CohortError, ConfigError, Fault, OutputError
 
 KEY = b"an audit key of 24 bytes"
 ABOUT = {
@@ -118,3 +119,17 @@ def test_the_journal_of_a_prediction_gives_one_input_a_file():
         Input("cc" * 32, "done", UID, 70),
         Input("dd" * 32, "abstained", UID, 1),
     ]
+
+
+def test_a_verb_without_a_log_keeps_no_record_and_a_key_alone_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIT_KEY", KEY.decode())
+    with keep_record(None, None, None, ABOUT) as record:
+        assert record is None
+    with (
+        pytest.raises(ConfigError, match="without --audit"),
+        keep_record(None, None, "AUDIT_KEY", ABOUT),
+    ):
+        pass
+    with keep_record(tmp_path / "audit.jsonl", None, "AUDIT_KEY", ABOUT) as record:
+        record.note([Input("ab" * 32, "done")])
+    assert verify(tmp_path / "audit.jsonl", None, KEY) == []
