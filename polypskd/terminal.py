@@ -22,6 +22,7 @@ TITLES = {
     "compare": "Comparing",
     "deidentify": "De-identifying",
     "export": "Exporting",
+    "predict": "Judging frames",
     "quality": "Measuring frames",
     "precisions": "Judging smaller forms",
 }
