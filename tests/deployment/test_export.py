@@ -220,6 +220,16 @@ def test_the_verb_writes_a_bundle_and_says_so_once(run, tmp_path, monkeypatch):
     assert open_bundle(out).classes == ("hyperplastic", "adenoma")
 
 
+def test_packages_that_are_missing_are_named_before_anything_is_done(run, tmp_path, monkeypatch):
+    from importlib import util
+
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "onnx" else find(name))
+    done = CliRunner().invoke(app, ["export", str(run.run), "--out", str(tmp_path / "bundle")])
+    assert isinstance(done.exception, ConfigError)
+    assert "needs onnx; pip install 'polypskd[export]'" in str(done.exception)
+
+
 def test_a_folder_that_is_no_run_is_one_line(tmp_path):
     done = CliRunner().invoke(app, ["export", str(tmp_path)])
     assert isinstance(done.exception, ArtifactError)

@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypskd.artifacts import clear_leftovers
 from polypskd.cohort.quality import find_exclusions, measure_quality
 from polypskd.config import Quality as Rules
 from polypskd.deployment.bundle import PRIVATE, Code
@@ -271,6 +273,25 @@ def test_what_fails_leaves_nothing_and_harms_nothing(tmp_path):
         place_folder(out, fail, overwrite=True)
     assert (out / "configs" / "x").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_a_kill_leaves_in_a_run_folder_is_cleared_by_the_next_run(tmp_path):
+    class KillError(BaseException):
+        pass
+
+    def die(folder):
+        write_some(folder)
+        left.append(shutil.copytree(folder.parent, tmp_path / folder.parent.name, symlinks=True))
+        raise KillError
+
+    left = []
+    real = tmp_path / "real"
+    with pytest.raises(KillError):
+        place_folder(real / "bundle", die, overwrite=False)
+    assert not list(real.iterdir())
+    assert left[0].is_dir()
+    clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["real"]
 
 
 def test_a_bundle_is_replaced_only_when_asked_and_wholly(tmp_path):

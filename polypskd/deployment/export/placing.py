@@ -33,7 +33,8 @@ def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -
     check_place(out, overwrite=overwrite)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent)
+        # Named so that the next `polypskd run` clears what a kill leaves in a run folder.
+        name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".drawing", dir=out.parent)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); check --out") from None
     folder = Path(name) / out.name
