@@ -146,10 +146,14 @@ def check_own(out: Path, options: Any) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"{out}: is no folder; give --out another name")
     own = {FOLDER}
+    # Through a link, the journal would be written outside of --out.
+    for path in (about.parent, *about.parent.rglob("*")):
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link; remove it, or give --out another folder")
     there = {path.name for path in out.iterdir()} if out.exists() else set()
     if not there - own and not about.exists():
         return
-    if about.parent.is_symlink() or not about.is_file():
+    if not about.is_file():
         raise OutputError(f"{out}: holds other files; give --out an empty folder")
     try:
         known = json.loads(about.read_text(encoding="utf-8")).get("options")

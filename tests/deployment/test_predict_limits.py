@@ -218,6 +218,23 @@ def test_a_report_among_the_images_is_no_fault(tmp_path):
     assert len(rows_of(tmp_path / "out")) == 1
 
 
+@pytest.mark.realdata
+def test_real_files_of_one_picture_in_three_encodings_get_one_answer(tmp_path):
+    given = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom"
+    code, _ = predict(write_bundle(tmp_path / "b"), given, "--out", tmp_path / "out")
+    rows = {row["frame"]: row for row in rows_of(tmp_path / "out")}
+    faults = [row["where"] for row in rows_of(tmp_path / "out", "faults.csv")]
+    assert code == 1
+    assert faults
+    assert all(where.startswith("broken/") for where in faults)
+    shares = [f"p_{name}" for name in CLASSES]
+    for exam in ("VL1", "VL3"):
+        told = [
+            [rows[f"endoscopy/{exam}_{way}"][p] for p in shares] for way in ("UNC", "RLE", "J2KR")
+        ]
+        assert told[0] == told[1] == told[2]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_videos_are_answered_frame_by_frame_by_their_stride(tmp_path, threads):
     pytest.importorskip("av")
