@@ -10,8 +10,13 @@ The table below is the table of contents. A name is imported when it is first us
 [0, 1]
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# ONNX Runtime (1.29 and newer) writes down what it runs on and sends it to its maker, beginning
+# with its import; only this keeps it from that. Its disable_telemetry_events comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _WHERE = {
     # what we were given

@@ -16,15 +16,7 @@ def study(run: Run) -> bool:
     from polypskd.study.opening import open_study
     from polypskd.study.sections import describe_study
 
-    read = (*LABELS, *NUMBERS[:2], NUMBERS[3], STUDENT[0])
-    _need(run, read)
-    sections = (run.config.study, run.config.evaluation)
-    inputs = fingerprint(
-        [
-            [section.model_dump(mode="json") for section in sections],
-            [(name, file_hash(run.folder / name)) for name in read],
-        ]
-    )
+    inputs = _hash_study_inputs(run)
     path = run.folder / STUDY[0]
     made = (*STUDY, *list_cams(read_json(path).get("cams", {}))) if path.exists() else STUDY
     if is_fresh(run.folder, "study", inputs, made):
@@ -42,6 +34,23 @@ def study(run: Run) -> bool:
         write_stamp(run.folder, "study", inputs, (*STUDY, *list_cams(record["cams"])))
     run.log.tell("study", "done")
     return True
+
+
+def is_study_fresh(run: Run) -> bool:
+    """Whether study.json is there, and of the numbers that stand beside it."""
+    return is_fresh(run.folder, "study", _hash_study_inputs(run), STUDY)
+
+
+def _hash_study_inputs(run: Run) -> str:
+    read = (*LABELS, *NUMBERS[:2], NUMBERS[3], STUDENT[0])
+    _need(run, read)
+    sections = (run.config.study, run.config.evaluation)
+    return fingerprint(
+        [
+            [section.model_dump(mode="json") for section in sections],
+            [(name, file_hash(run.folder / name)) for name in read],
+        ]
+    )
 
 
 def report(run: Run) -> bool:

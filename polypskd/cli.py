@@ -11,11 +11,14 @@ import sys
 
 import typer
 
+from polypskd.commands.audit import audit
 from polypskd.commands.cohort import check, init
 from polypskd.commands.comparison import compare
 from polypskd.commands.deidentify import deidentify
+from polypskd.commands.export import export
 from polypskd.commands.importing import import_cohort
 from polypskd.commands.options import say
+from polypskd.commands.predict import predict
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
 from polypskd.errors import PolypskdError
@@ -43,6 +46,9 @@ app.command()(run)
 app.command()(report)
 app.command()(samplesize)
 app.command()(deidentify)
+app.command()(predict)
+app.add_typer(audit, name="audit")
+app.command()(export)
 
 
 @app.command()

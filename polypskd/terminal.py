@@ -21,6 +21,10 @@ TITLES = {
     "report": "Writing the report",
     "compare": "Comparing",
     "deidentify": "De-identifying",
+    "export": "Exporting",
+    "predict": "Judging frames",
+    "quality": "Measuring frames",
+    "precisions": "Judging smaller forms",
 }
 
 

@@ -14,7 +14,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 DICOM_ROOMS = {"cohort/dicom/", "cohort/exports/opinions.py", "deployment/"}
 ROOMS = {
     "albumentations": {"data/augment.py"},
-    "monai": {"models/networks.py"},
+    "monai": {"models/networks.py", "deployment/export/monai_files.py"},
+    "onnx": {"deployment/export/"},
+    "onnxruntime": {"deployment/"},
+    "openvino": {"deployment/"},
     "pydicom": DICOM_ROOMS,
     "pylibjpeg": DICOM_ROOMS,
     "openjpeg": DICOM_ROOMS,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.outline import halve_pixels
 
 if TYPE_CHECKING:
     from polypskd.cohort.field import Field
@@ -48,6 +49,9 @@ def prepare_frame(
         return pixels
     scale = size / max(height, width)
     inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
+    # OpenCV averages four pixels into one many times faster than any other area.
+    pixels, halvings = halve_pixels(pixels, 2 * size)
+    scale *= 2**halvings
     # Averaging over areas keeps fine vessels from aliasing when a frame shrinks.
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     inner = cv2.resize(pixels, (inner_w, inner_h), interpolation=how)

@@ -26,7 +26,7 @@ from polypskd.data.digests import Names, hash_frames
 from polypskd.data.pixels import PixelFile, Pixels
 
 RUN = 8  # blocks at a time where frames share a file: each time decodes from a key frame
-VERSION = "1"  # raise it when decoding or preparation changes
+VERSION = "2"  # raise it when decoding or preparation changes
 
 
 @dataclass(frozen=True)

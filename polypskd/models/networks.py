@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from monai.networks import nets
@@ -64,36 +64,47 @@ def train_mode(network: nn.Module) -> None:
             module.eval()
 
 
-def build_network(config: Network, outputs: int) -> nn.Module:
-    """Build an untrained network: (B, 3, H, W) float → (B, outputs) logits.
+def name_architecture(config: Network, outputs: int) -> tuple[str, dict[str, Any]]:
+    """Name the class of `monai.networks.nets` that a network is, and its arguments.
 
     MONAI's ResNets have a stem of stride 1, four times slower; ours is 2 unless the config says 1.
     """
     match config:
         case ResNet():
             block, layers = LAYERS[config.kind]
-            return nets.ResNet(  # type: ignore[no-any-return]
-                block=block,
-                layers=list(layers),
-                block_inplanes=[config.width * factor for factor in (1, 2, 4, 8)],
-                spatial_dims=2,
-                n_input_channels=3,
-                conv1_t_stride=config.stem_stride,
-                no_max_pool=not config.max_pool,
-                num_classes=outputs,
-                shortcut_type="B",
-                bias_downsample=False,
-            )
+            return "ResNet", {
+                "block": block,
+                "layers": list(layers),
+                "block_inplanes": [config.width * factor for factor in (1, 2, 4, 8)],
+                "spatial_dims": 2,
+                "n_input_channels": 3,
+                "conv1_t_stride": config.stem_stride,
+                "no_max_pool": not config.max_pool,
+                "num_classes": outputs,
+                "shortcut_type": "B",
+                "bias_downsample": False,
+            }
         case OtherNetwork(kind="densenet121"):
-            return nets.DenseNet121(spatial_dims=2, in_channels=3, out_channels=outputs)  # type: ignore[no-any-return]
+            return "DenseNet121", {"spatial_dims": 2, "in_channels": 3, "out_channels": outputs}
         case OtherNetwork(kind="seresnext50"):
-            return nets.SEResNext50(spatial_dims=2, in_channels=3, num_classes=outputs)  # type: ignore[no-any-return]
+            return "SEResNext50", {"spatial_dims": 2, "in_channels": 3, "num_classes": outputs}
         case OtherNetwork():
-            return nets.EfficientNetBN(  # type: ignore[no-any-return]
-                config.kind, pretrained=False, spatial_dims=2, in_channels=3, num_classes=outputs
-            )
+            return "EfficientNetBN", {
+                "model_name": config.kind,
+                "pretrained": False,
+                "spatial_dims": 2,
+                "in_channels": 3,
+                "num_classes": outputs,
+            }
         case _:
             assert_never(config)
+
+
+def build_network(config: Network, outputs: int) -> nn.Module:
+    """Build an untrained network: (B, 3, H, W) float → (B, outputs) logits."""
+    name, arguments = name_architecture(config, outputs)
+    network: nn.Module = getattr(nets, name)(**arguments)
+    return network
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -97,3 +97,23 @@ def test_a_box_that_leaves_the_frame_is_told() -> None:
     with pytest.raises(DamageError, match="leaves the frame") as caught:
         prepare_frame(draw_masked(), 64, box)
     assert caught.value.value == "300,0 to 500,100 of 400x240"
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(1024, 1280, 224), (241, 801, 96)])
+def test_a_frame_that_is_halved_first_stays_where_it_was(height, width, size):
+    rows, columns = np.mgrid[:height, :width] / max(height, width)
+    ramps = np.stack([rows * 255, columns * 255, (rows + columns) * 120], axis=2)
+    square = prepare_frame(ramps.astype(np.uint8), size).astype(np.float64)
+    inner = round(height * size / max(height, width))
+    top = (size - inner) // 2
+    # The middle of each pixel, by the ramp's own formula: off by less than two levels.
+    middle = (np.arange(size) + 0.5) / size * 255 - 0.5
+    np.testing.assert_allclose(square[top + inner // 2, 2:-2, 1], middle[2:-2], atol=2)
+    down = (np.arange(inner) + 0.5) / inner * height / max(height, width) * 255 - 0.5
+    np.testing.assert_allclose(square[top : top + inner, size // 2, 0], down, atol=2)
+
+
+def test_frames_of_twice_the_size_are_averaged_by_fours():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    blocks = pixels.reshape(32, 2, 32, 2, 3).astype(np.float64).mean(axis=(1, 3))
+    assert np.abs(prepare_frame(pixels, 32) - blocks).max() <= 0.5

@@ -1,0 +1,104 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from polypskd.artifacts import describe_fault
+from polypskd.deployment.manifest import MANIFEST
+from polypskd.errors import OutputError
+
+Made = TypeVar("Made")
+
+
+def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -> Made:
+    """Write a folder beside its place, then rename it there.
+
+    Args:
+        out: where it appears; missing, empty, or a bundle if it may be overwritten.
+        write: told in which empty folder to write.
+        overwrite: whether a bundle that stands there is replaced.
+
+    Returns:
+        What `write` returned.
+
+    Raises:
+        OutputError: something else stands there, or the disk is full.
+    """
+    check_place(out, overwrite=overwrite)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # Named so that the next `polypskd run` clears what a kill leaves in a run folder.
+        name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".drawing", dir=out.parent)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); check --out") from None
+    folder = Path(name) / out.name
+    try:
+        folder.mkdir()
+        made = write(folder)
+        _sync(folder)
+        check_place(out, overwrite=overwrite)  # minutes may have gone by
+        _swap(folder, out, Path(name) / "before")
+    except OSError as error:
+        raise OutputError(f"{out}: {describe_fault(error)}") from None
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+    return made
+
+
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """Refuse a place where something stands that is not to be replaced.
+
+    Raises:
+        OutputError: it does.
+    """
+    if not (out.exists() or out.is_symlink()):
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise OutputError(f"{out}: in the way, and no folder; give --out another one")
+    if not any(out.iterdir()):
+        return
+    if not (out / MANIFEST).is_file():
+        raise OutputError(f"{out}: not empty and not a bundle; give --out another folder")
+    if not overwrite:
+        raise OutputError(f"{out}: holds a bundle; give --out another folder, or --overwrite")
+
+
+def _swap(folder: Path, out: Path, before: Path) -> None:
+    """Put a folder in the place of another, which comes back if that fails."""
+    if out.exists():
+        out.replace(before)
+    try:
+        folder.replace(out)
+    except OSError:
+        if before.exists():
+            before.replace(out)
+        raise
+    _sync_folder(out.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make what was written durable, and readable by whoever serves it."""
+    for path in sorted(folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    folder.chmod(0o755)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,130 @@
+"""The student at work: ONNX Runtime over prepared frames, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polypskd.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from polypskd.deployment.bundle import Bundle
+
+MODEL = "student.onnx"
+INPUT = "frames"
+OUTPUTS = ("class_probabilities", "subclass_probabilities", "confidence")
+EXTRA = "pip install 'polypskd[serve]'"
+EXPORT = "export the run again"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of B frames.
+
+    Args:
+        class_probabilities: (B, K) float32, calibrated.
+        subclass_probabilities: (B, S) float32, calibrated.
+        confidence: (B,) float32.
+    """
+
+    class_probabilities: NDArray[np.float32]
+    subclass_probabilities: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+class Predictor:
+    """A bundle's network, loaded; it may be shared between threads.
+
+    Frames go through it one by one. On a CPU that is as fast as many at a time, and what is said of
+    a frame does not hang on the frames beside it, to the last bit.
+
+    Args:
+        bundle: as `open_bundle` gives it; the network's bytes are hashed as they are read.
+        threads: that one frame may use; several frames at a time are better asked from several
+            threads.
+
+    Raises:
+        ConfigError: ONNX Runtime is not installed.
+        ArtifactError: the network's bytes are not the manifest's, or it is no network of ours.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        self._session = _open_session(bundle.read(MODEL), threads, str(bundle.folder / MODEL))
+        _check_shapes(self._session, bundle)
+
+    def predict(self, frames: NDArray[np.uint8]) -> Prediction:
+        """Predict.
+
+        Args:
+            frames: (B, size, size, 3) uint8 RGB, as `prepare_frame` gives them.
+
+        Raises:
+            ValueError: they have another shape or type.
+            ArtifactError: the network gives what no probability is.
+        """
+        size = self.bundle.size
+        if frames.dtype != np.uint8 or frames.shape[1:] != (size, size, 3):
+            raise ValueError(f"frames must be (B, {size}, {size}, 3) uint8")
+        told = [self._run(frames[row : row + 1]) for row in range(len(frames))]
+        if len(told) == 1:
+            return Prediction(*told[0])
+        widths = ((0, len(self.bundle.classes)), (0, len(self.bundle.subclasses)), (0,))
+        empty = [np.empty(width, np.float32) for width in widths]
+        return Prediction(*map(np.concatenate, zip(empty, *told, strict=True)))
+
+    def _run(self, frame: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        inputs = {INPUT: np.ascontiguousarray(frame)}
+        told: list[NDArray[np.float32]] = self._session.run(OUTPUTS, inputs)
+        # A comparison with NaN is false, so that one test finds both.
+        if not all(-1e-6 <= share <= 1 + 1e-6 for share in told[0][0].tolist()):
+            raise ArtifactError(
+                f"{self.bundle.folder / MODEL}: gave no probabilities for a frame; {EXPORT}"
+            )
+        return told
+
+
+def _open_session(data: bytes, threads: int, where: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(f"predictions need ONNX Runtime; {EXTRA}") from None
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4  # what it has to say comes as an error
+    # Waiting threads sleep: the processor belongs to whoever decodes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common class of their own
+        name = type(error).__name__
+        raise ArtifactError(f"{where}: ONNX Runtime cannot load it ({name}); {EXPORT}") from None
+
+
+def _check_shapes(session: Any, bundle: Bundle) -> None:
+    """Hold the network against the bundle's pages.
+
+    Raises:
+        ArtifactError: they do not fit.
+    """
+    where = str(bundle.folder / MODEL)
+    inputs = {one.name: (one.type, list(one.shape[1:])) for one in session.get_inputs()}
+    outputs = {one.name: list(one.shape) for one in session.get_outputs()}
+    if inputs != {INPUT: ("tensor(uint8)", [bundle.size, bundle.size, 3])}:
+        raise ArtifactError(
+            f"{where}: its input is not {INPUT} of uint8, {bundle.size} x {bundle.size}; {EXPORT}"
+        )
+    widths = {OUTPUTS[0]: [len(bundle.classes)], OUTPUTS[1]: [len(bundle.subclasses)]}
+    for name in OUTPUTS:
+        if name not in outputs:
+            raise ArtifactError(f"{where}: has no output {name}; {EXPORT}")
+        width = outputs[name][1:]
+        if any(isinstance(side, int) for side in width) and width != widths.get(name, []):
+            raise ArtifactError(f"{where}: {name} does not fit the classes; {EXPORT}")
