@@ -73,11 +73,18 @@ def check(
     """Read all that a config names and tell every fault."""
     import tempfile
 
+    from polypskd.errors import PolypskdError
+    from polypskd.job import complain
     from polypskd.summary import describe_cohort
     from polypskd.verbs import check as check_cohort
     from polypskd.verbs import write_sheet
 
-    parsed = read_page(config, settings)
+    try:
+        parsed = read_page(config, settings)
+    except PolypskdError:
+        if html is not None:
+            complain(f"{html}: no page was made, since the config cannot be read\n")
+        raise
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "cohort"
         cohort = write_sheet(parsed, place, html) if html else check_cohort(parsed, place)
