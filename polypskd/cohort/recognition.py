@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from polypskd.cohort.address import split_address
-from polypskd.cohort.exports.recognition import is_export, recognize_export
+from polypskd.cohort.exports.recognition import REGIONS, is_export, recognize_export
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.remarks import find_pattern, remark_votes
 from polypskd.cohort.sources import Source, recognize_source
@@ -74,12 +75,16 @@ class _Guess:
         return sorted(set(cells) - set(MISSING))
 
 
-def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
+def recognize_votes(
+    frames: Path | None, votes: Path | None, beside: Sequence[str] = (), regions: str = "tell"
+) -> Recognized:
     """Guess the section ``cohort`` of a config.
 
     Args:
         frames: folder of the frames, if there is one.
         votes: table or export of votes; without one, the folders' names are the votes.
+        beside: columns of a table that are no votes, as those of numbers and times.
+        regions: of an export: ``frame_label`` takes the class of a box or outline as a vote.
 
     Raises:
         CohortError: the table cannot be read.
@@ -97,8 +102,11 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         notes = [note, *source.notes, *remark_votes(folders)]
         return Recognized(section, notes, find_pattern(listed, classes))
     if is_export(votes):
-        return _recognize_export(source, votes)
+        return _recognize_export(source, votes, regions)
+    if regions != "tell":
+        raise ConfigError(f"{votes}: a table holds no regions; leave --regions out")
     table = read_table(votes)
+    table = replace(table, cells=table.cells.drop(beside, strict=False))
     guess = _Guess(table, _find_frame(table, listed), notes=[*source.notes])
     numbered = _find_number(guess, source)
     recognized = any(
@@ -125,12 +133,18 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
     return Recognized(section, guess.notes, find_pattern(listed or names, guess.classes))
 
 
-def _recognize_export(source: Source, votes: Path) -> Recognized:
+def _recognize_export(source: Source, votes: Path, regions: str) -> Recognized:
     listed = source.frames
-    guess = recognize_export(votes, listed or None)
+    guess = recognize_export(votes, listed or None, regions)
     classes = sorted(guess.counts)
     if len(classes) < 2:
-        raise ConfigError(f"{votes}: only one class, {classes}; annotations/README.md shows how")
+        found = f"only one class, {classes[0]!r}" if classes else "no class"
+        todo = "two are needed; annotations/README.md shows how"
+        if any(REGIONS in note for note in guess.notes):
+            todo = (
+                "two are needed; boxes and outlines have classes: --regions frame_label takes them"
+            )
+        raise ConfigError(f"{votes}: {found} in this export; {todo}")
     section: Section = {"frames": source.section, "votes": guess.votes, "classes": classes}
     section = _of_headers(source) | section
     notes = [*source.notes, *guess.notes, *remark_votes(guess.counts)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ def init(
     ] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of image files.")] = None,
     votes: Annotated[Path | None, typer.Option(help="Table or export of votes.")] = None,
+    regions: Annotated[
+        Literal["tell", "frame_label"],
+        typer.Option(help="Boxes and outlines of an export: told, or votes on their frames."),
+    ] = "tell",
     out: Annotated[Path, typer.Option(help="The config to write.")] = Path("polypskd.yaml"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -48,7 +52,9 @@ def init(
         raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already; give --out another name, or --overwrite")
-    look = recognize_votes(frames, votes)
+    if regions != "tell" and votes is None:
+        raise ConfigError("init: --regions is for the export of a label tool; give --votes FILE")
+    look = recognize_votes(frames, votes, regions=regions)
     page = write_config(look, folder=out.parent)
     write_text(out, page + write_labels(page, out.parent))
     kind = look.cohort["votes"]["kind"]
