@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polypskd.cohort.given import Given
     from polypskd.cohort.importing import Imported
     from polypskd.cohort.journal import Journal
+    from polypskd.cohort.mixed import Mixed
     from polypskd.cohort.recognition import Recognized
     from polypskd.errors import Fault
 
@@ -101,7 +102,7 @@ def import_cohort(
         if given is not None:
             journal.write_table("votes.csv", write_votes_table(imported, given))
         listen({"step": "import", "event": "done"})
-    look, why = _look_first(out, imported, table, given)
+    look, why = _look_first(out, (mixed, imported), table, given)
     page = _write_first(out, journal, look)
     notes = look.notes if look is not None else list(given.notes) if given else []
     told = Tally(mixed, imported, given, faults)
@@ -174,7 +175,7 @@ def _check_any(imported: Imported, given: Given | None, faults: tuple[Fault, ...
 
 
 def _look_first(
-    out: Path, imported: Imported, table: str, given: Given | None
+    out: Path, done: tuple[Mixed, Imported], table: str, given: Given | None
 ) -> tuple[Recognized | None, str]:
     """Describe the cohort for its first config, or say why there can be none."""
     from polypskd.cohort.folders import doubt_folders
@@ -183,7 +184,9 @@ def _look_first(
     from polypskd.errors import CohortError, ConfigError
 
     if given is None:
+        mixed, imported = done
         why = doubt_folders([entry["frame"] for entry in imported.entries])
+        why = "folders of DICOM files are exams" if mixed.files.headers else why
         if why:
             todo = "give the same command --votes FILE and a new --out"
             return None, f"no votes given, and {why}; {todo}"

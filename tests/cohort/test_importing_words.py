@@ -141,7 +141,17 @@ def test_frames_of_votes_that_are_not_there_are_counted_with_examples(export):
     assert {"gone.png", "video/v.mkv"} <= set(wheres)
 
 
+def test_folders_of_dicom_files_are_no_classes(tmp_path):
+    write_key(tmp_path)
+    for number in range(6):
+        path = tmp_path / "export" / ("monday", "tuesday")[number % 2] / f"{number}.dcm"
+        write_dicom(path, [number])
+    done = bring(tmp_path)
+    assert "No config yet: no votes given, and folders of DICOM files are exams" in done.stdout
+
+
 def test_folders_named_by_kinds_of_files_are_no_classes(export):
+    shutil.rmtree(export / "export" / "dicom")
     done = bring(export, "--stride", "4")
     assert done.returncode == 0
     assert "No config yet: no votes given, and folders are named by kinds of files" in done.stdout
@@ -211,4 +221,4 @@ def test_an_import_counts_its_frames_in_plain_lines(tmp_path, monkeypatch):
     assert [line.split(",")[0] for line in lines[1:]] == [
         f"Importing frames: {done} of 10" for done in (2, 4, 6, 8)
     ]
-    assert all(line.endswith("s left") for line in lines[2:])
+    assert all(line.endswith("s left") for line in lines[1:])
