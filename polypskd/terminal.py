@@ -128,9 +128,9 @@ def _bars() -> Iterator[Callable[[Event], None]]:
             match event["event"]:
                 case "progress":
                     progress.update(tasks[step], completed=event["done"], total=event["total"])
-                case "counted":
-                    note = f"{event['done']:,} of {event['total']:,}"
-                    progress.update(tasks[step], note=note)
+                    if event.get("counts"):
+                        note = f"{event['done']:,} of {event['total']:,}"
+                        progress.update(tasks[step], note=note)
                 case "waiting":
                     progress.update(tasks[step], note="another process is at it")
                 case "epoch":

@@ -142,7 +142,7 @@ def _count_for(listen: Callable[[dict[str, Any]], None]) -> Callable[[int, int],
     def count(done: int, total: int) -> None:
         nonlocal told, before
         about = {"step": "import", "done": done, "total": total}
-        listen(about | {"event": "progress"})
+        listen(about | {"event": "progress", "counts": True})
         if before < 0:
             before = done
         tenth = done * TENTHS // total

@@ -1,7 +1,9 @@
 """What an import says and refuses: other sources, lost frames, folders that are no classes."""
 
+import io
 import json
 import shutil
+from contextlib import redirect_stderr
 
 import pytest
 import yaml
@@ -222,3 +224,24 @@ def test_an_import_counts_its_frames_in_plain_lines(tmp_path, monkeypatch):
         f"Importing frames: {done} of 10" for done in (2, 4, 6, 8)
     ]
     assert all(line.endswith("s left") for line in lines[1:])
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_an_import_counts_its_frames_on_a_terminal(monkeypatch):
+    from polypskd.commands.importing import _count_for
+    from polypskd.terminal import show_progress
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = Screen()
+    with redirect_stderr(screen), show_progress(quiet=False) as listen:
+        count = _count_for(listen)
+        for done in (0, 6, 1234):
+            count(done, 1234)
+    assert "1,234 of 1,234" in screen.getvalue()
