@@ -17,6 +17,8 @@ from polypskd.config.experiment import Config
 from polypskd.config.misfits import describe_misfit
 from polypskd.errors import ConfigError
 
+LONGEST = 120  # characters of a reason that YAML's reader gives
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key given twice: the last would silently win."""
@@ -52,11 +54,20 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         ) from None
     try:
         raw = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(_tell_place(path, error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a 13th month
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: the file must be a YAML mapping; see configs/ for examples")
     return parse_config(raw, overrides, where=str(path), folder=path.parent.resolve())
+
+
+def _tell_place(path: Path, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
+    why = " ".join(str(error.problem or error.context or "").split())
+    return f"{path}{place}: not valid YAML: {why[:LONGEST]}"
 
 
 def parse_config(
