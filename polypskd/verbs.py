@@ -12,7 +12,6 @@ from polypskd.account import report, study
 from polypskd.cohort.location import locate_cohort
 from polypskd.config import Config
 from polypskd.errors import CohortError, Fault, OutputError, PolypskdError
-from polypskd.job import complain
 from polypskd.pipeline import derive, distill, evaluate, teach
 from polypskd.ranks import is_first, world_size
 from polypskd.runs import Run
@@ -89,13 +88,16 @@ def check(config: Config, folder: Path) -> Cohort:
     return cohort
 
 
-def write_sheet(config: Config, folder: Path, html: Path) -> Cohort:
+def write_sheet(
+    config: Config, folder: Path, html: Path, tell: Callable[[str], None] = lambda line: None
+) -> Cohort:
     """Check a cohort and write its contact sheet, also where there are faults to tell on it.
 
     Args:
         config: the experiment.
         folder: where a synthetic cohort is drawn.
         html: the page.
+        tell: takes the line that says that the page was written though the check stopped.
 
     Raises:
         PolypskdError: as `check`, after the page was written.
@@ -127,7 +129,7 @@ def write_sheet(config: Config, folder: Path, html: Path) -> Cohort:
     )
     write_text(html, page)
     if failed is not None:
-        complain(f"Wrote {html}, with the faults on top\n")
+        tell(f"Wrote {html}, with the faults on top\n")
         raise failed
     assert cohort is not None  # noqa: S101  (for the type checker)
     return cohort

@@ -93,7 +93,7 @@ def check(
         raise
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "cohort"
-        cohort = write_sheet(parsed, place, html) if html else check_cohort(parsed, place)
+        cohort = write_sheet(parsed, place, html, complain) if html else check_cohort(parsed, place)
     result, text = describe_cohort(cohort)
     if html is not None:
         result, text = result | {"html": str(html)}, f"{text}\nWrote {html}"
