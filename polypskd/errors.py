@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DROP = "frames with faults can be left out and listed: cohort.drop_faulty: true"
 LONGEST = 1600  # characters of a line
+PLACES = 3  # told of faults that are alike
 SHOWN = 20  # faults printed one by one; the rest are counted
 
 
@@ -115,9 +116,11 @@ class CohortError(PolypskdError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        lines = [str(fault) for fault in self.faults[:SHOWN]]
-        if len(self.faults) > SHOWN:
-            lines.append(f"... and {len(self.faults) - SHOWN} more faults")
+        groups = _group_alike(self.faults)
+        lines = [_tell_alike(group) for group in groups[:SHOWN]]
+        if len(groups) > SHOWN:
+            more = sum(len(group) for group in groups[SHOWN:])
+            lines.append(f"... and {more:,} more faults")
         super().__init__("\n".join(lines))
 
     @property
@@ -130,3 +133,22 @@ class CohortError(PolypskdError):
     def count(self) -> int:
         """How many faults it tells of, those not printed included."""
         return len(self.faults)
+
+
+def _group_alike(faults: Sequence[Fault]) -> list[list[Fault]]:
+    """Group faults that find the same value wrong, such as a class misspelled in each row."""
+    groups: dict[object, list[Fault]] = {}
+    for number, fault in enumerate(faults):
+        alike = (fault.what, fault.value, fault.todo) if fault.value else number
+        groups.setdefault(alike, []).append(fault)
+    told = []
+    for group in groups.values():
+        told += [group] if len(group) > PLACES else [[fault] for fault in group]
+    return told
+
+
+def _tell_alike(group: Sequence[Fault]) -> str:
+    if len(group) == 1:
+        return str(group[0])
+    places = ", ".join(fault.where for fault in group[:PLACES])
+    return str(replace(group[0], where=f"{len(group):,} times, first in {places}"))

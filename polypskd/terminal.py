@@ -58,6 +58,8 @@ def describe_event(event: Event) -> str | None:
             return f"{title}: another process is at it; waiting to take it"
         case "resumed":
             return f"{title}: continued after epoch {event['epoch']}"
+        case "counted":
+            return f"{title}: {event['done']:,} of {event['total']:,}{event['rest']}"
         case "failed" if event["step"] == "tracking":
             return (
                 f"Tracking ({event['kind']}) failed ({event['error']}); the run folder has all "
@@ -130,6 +132,9 @@ def _bars() -> Iterator[Callable[[Event], None]]:
             match event["event"]:
                 case "progress":
                     progress.update(tasks[step], completed=event["done"], total=event["total"])
+                    if event.get("counts"):
+                        note = f"{event['done']:,} of {event['total']:,}"
+                        progress.update(tasks[step], note=note)
                 case "waiting":
                     progress.update(tasks[step], note="another process is at it")
                 case "epoch":

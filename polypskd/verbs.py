@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from polypskd.account import report, study
 from polypskd.cohort.location import locate_cohort
 from polypskd.config import Config
-from polypskd.errors import CohortError, OutputError
+from polypskd.errors import CohortError, Fault, OutputError, PolypskdError
 from polypskd.pipeline import derive, distill, evaluate, teach
 from polypskd.ranks import is_first, world_size
 from polypskd.runs import Run
@@ -88,13 +88,16 @@ def check(config: Config, folder: Path) -> Cohort:
     return cohort
 
 
-def write_sheet(config: Config, folder: Path, html: Path) -> Cohort:
+def write_sheet(
+    config: Config, folder: Path, html: Path, tell: Callable[[str], None] = lambda line: None
+) -> Cohort:
     """Check a cohort and write its contact sheet, also where there are faults to tell on it.
 
     Args:
         config: the experiment.
         folder: where a synthetic cohort is drawn.
         html: the page.
+        tell: takes the line that says that the page was written though the check stopped.
 
     Raises:
         PolypskdError: as `check`, after the page was written.
@@ -107,25 +110,33 @@ def write_sheet(config: Config, folder: Path, html: Path) -> Cohort:
 
     if html.is_dir():
         raise OutputError(f"{html}: is a folder; give --html a file")
-    failed: CohortError | None = None
+    failed: PolypskdError | None = None
     cohort: Cohort | None = None
     try:
         cohort = check(config, folder)
-    except CohortError as error:
+    except PolypskdError as error:
         failed = error
         rest = config.cohort.model_copy(update={"drop_faulty": True})
-        with contextlib.suppress(CohortError):
+        with contextlib.suppress(PolypskdError):
             cohort = load_cohort(locate_cohort(rest, seed=config.seed, folder=folder))
     page = contact_sheet.write_sheet(
         config.name,
         cohort,
         locate_frames(config.cohort, folder),
         crop=config.cohort.crop,
-        faults=failed.faults if failed else (),
+        faults=_list_faults(failed),
         seed=config.seed,
     )
     write_text(html, page)
     if failed is not None:
+        tell(f"Wrote {html}, with the faults on top\n")
         raise failed
     assert cohort is not None  # noqa: S101  (for the type checker)
     return cohort
+
+
+def _list_faults(error: PolypskdError | None) -> tuple[Fault, ...]:
+    """List what stopped a check; what is wrong with the config is of no file or frame."""
+    if isinstance(error, CohortError):
+        return error.faults
+    return tuple(Fault("config", line) for line in error.lines) if error else ()

@@ -3,6 +3,7 @@
 import copy
 import re
 import shlex
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -349,3 +350,18 @@ def test_the_readmes_python_runs_as_it_stands_one_block_after_the_other(
 
 def told_names(names: dict) -> list:
     return [row["name"] for row in names["described"]["subclasses"]]
+
+
+def test_every_extra_that_is_named_exists_and_the_readme_says_how_a_clone_takes_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = set(project["optional-dependencies"])
+    named = {
+        name
+        for page in PAGES
+        for names in re.findall(r"'(?:polypskd|\.)\[([a-z,]+)\]'", page.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    }
+    assert named <= known
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "pip install '.[video]'" in readme
+    assert "pip install 'polypskd[video]'" in readme

@@ -22,3 +22,15 @@ def test_the_way_round_faults_is_told_where_all_belong_to_frames():
     assert len(error.lines) == 22
     mixed = CohortError([*of_frames[:2], Fault("votes.csv", "no column", "vote")])
     assert len(mixed.lines) == mixed.count == 3
+
+
+def test_a_value_that_is_wrong_in_many_rows_is_one_line_with_a_count_and_three_places():
+    typed = [Fault(f"v.csv row {n}", "unknown class", "adenom", "use adenoma") for n in range(150)]
+    other = [Fault(f"v.csv row {n}", "unknown class", "polip", "use polyp") for n in range(3)]
+    error = CohortError([*typed[:5], *other, *typed[5:]])
+    assert error.lines == (
+        "150 times, first in v.csv row 0, v.csv row 1, v.csv row 2: unknown class 'adenom'; "
+        "use adenoma",
+        *(f"v.csv row {n}: unknown class 'polip'; use polyp" for n in range(3)),
+    )
+    assert error.count == 153

@@ -90,6 +90,8 @@ def import_frames(
     entries = {name: entry for name, entry in found.items() if entry is not None}
     known = len(entries)
     todo = [name for name in ordered if name not in entries]
+    if todo:
+        progress(known, len(ordered))
     for start in range(0, len(todo), BLOCK):
         made = _make_block(ways, todo[start : start + BLOCK])
         journal.note(made)

@@ -24,7 +24,7 @@ class Journal:
 
     Args:
         out: the cohort's folder.
-        options: what the frames' pixels depend on beside their files.
+        options: all that the cohort depends on beside the files of its source.
 
     Raises:
         OutputError: the folder holds files that no import wrote, or another import's.
@@ -35,10 +35,9 @@ class Journal:
         self.folder = out / FOLDER
         self.path = self.folder / "frames.jsonl"
         about = self.folder / "import.json"
-        key = fingerprint(options)
-        _check_own(out, about, key)
+        check_own(out, options)
         _clear_leftovers(out)
-        write_json(about, {"options": key})
+        write_json(about, {"options": fingerprint(options)})
         self.known = self._read()
 
     def find(self, frame: str, source: tuple[int | str, ...]) -> Entry | None:
@@ -136,19 +135,28 @@ def _clear_leftovers(out: Path) -> None:
                 (Path(folder) / name).unlink(missing_ok=True)
 
 
-def _check_own(out: Path, about: Path, key: str) -> None:
+def check_own(out: Path, options: Any) -> None:
+    """Check, touching nothing, that an import may begin or go on in a folder.
+
+    Args:
+        out: the cohort's folder.
+        options: all that the cohort depends on beside the files of its source.
+
+    Raises:
+        OutputError: the folder holds files that no import wrote, or another import's.
+    """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError(f"{out}: is no folder; give --out another name")
     if not out.exists() or not os.listdir(out):  # noqa: PTH208
         return
+    about = out / FOLDER / "import.json"
     if about.parent.is_symlink() or not about.is_file():
         raise OutputError(f"{out}: holds other files; give --out an empty folder")
     try:
-        same = json.loads(about.read_text(encoding="utf-8")).get("options") == key
+        same = json.loads(about.read_text(encoding="utf-8")).get("options") == fingerprint(options)
     except (OSError, ValueError, AttributeError):
         same = False
     if not same:
         raise OutputError(
-            f"{out}: holds an import with other options; give --out another folder, or the same "
-            "options as before"
+            f"{out}: was made from another source or with other options; use a new --out"
         )

@@ -85,7 +85,7 @@ def list_sources(section: FrameFolder) -> list[str]:
         case ImageFolder():
             return list_frames(section.root)[0]
         case DicomFolder():
-            return list_files(section.root, _may_be_dicom)[0]
+            return list_files(section.root, may_be_dicom)[0]
         case VideoFolder():
             return list_files(section.root, _is_video)[0]
 
@@ -133,7 +133,12 @@ def _is_video(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in VIDEO
 
 
-def _may_be_dicom(name: str) -> bool:
+def may_be_dicom(name: str) -> bool:
+    """Tell by its name whether a file may be DICOM; one of no known suffix may.
+
+    >>> may_be_dicom("IM0001"), may_be_dicom("clip.mp4")
+    (True, False)
+    """
     return holds_many(name) and not _is_video(name)
 
 
@@ -170,7 +175,7 @@ def _list_dicom(section: DicomFolder) -> Listing:
     secret = not all(map(is_plain, section.attributes.values()))
     key = find_key(section) if secret else b""
     wanted = {INSTANCE: "SOPInstanceUID", CLASS: "SOPClassUID", **section.attributes}
-    files, other = list_files(section.root, _may_be_dicom)
+    files, other = list_files(section.root, may_be_dicom)
     frames, taken, faults = [], [], []
     headers: dict[str, dict[str, str]] = {}
     uids: dict[str, str] = {}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from polypskd.cohort.address import split_address
 from polypskd.cohort.assignment import find_leaks, named_columns, read_patients, read_split
 from polypskd.cohort.ballots import Ballots
+from polypskd.cohort.causes import tell_empty_classes
 from polypskd.cohort.columns import Columns
 from polypskd.cohort.listing import Listing, list_cohort, tabulate_headers
 from polypskd.cohort.matching import Matcher
@@ -81,8 +82,11 @@ def load_cohort(config: CohortConfig, *, check_pixels: bool = True) -> Cohort:
         stays[np.flatnonzero(stays)[~sound]] = False
         kept = _choose(kept, sound)
     frame, annotator, fine = _index_votes(ballots.votes, stays)
+    out = survey.excluded | {frame: fault.what for frame, fault in dropped.items()}
+    empty = tell_empty_classes(config, ballots.votes, ballots.frames, fine, out)
+    if empty:
+        raise CohortError(empty)
     ballots.votes = ballots.votes.clear()
-    _check_classes(config, fine)
     reasons = dict.fromkeys(_list_unseen(listing, ballots), "no votes")
     reasons |= ballots.ignored
     reasons |= dict.fromkeys(survey.excluded, QUALITY)
@@ -227,12 +231,3 @@ def _index_votes(votes: pl.DataFrame, stays: NDArray[np.bool_]) -> tuple[Ints, I
         votes["annotator"].to_numpy()[some],
         votes["fine"].to_numpy()[some],
     )
-
-
-def _check_classes(config: CohortConfig, fine: Ints) -> None:
-    names = list(config.fine.values())
-    voted = {names[i] for i in np.flatnonzero(np.bincount(fine, minlength=len(names)))}
-    missing = [name for name in config.classes if name not in voted]
-    if missing:
-        todo = "check the spelling, or take the class out of cohort.classes"
-        raise CohortError([Fault("votes", "no votes for class", name, todo) for name in missing])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from polypskd.cohort.address import DICOM, VIDEO, split_address
-from polypskd.cohort.frames import READERS
+from polypskd.cohort.frames import READERS, list_files
 from polypskd.cohort.listing import Listing, list_cohort, list_sources
 from polypskd.config import DicomFolder, FrameFolder, ImageFolder, VideoFolder
-from polypskd.errors import CohortError, Fault
+from polypskd.errors import CohortError, ConfigError, Fault
 
 KNOWN = DICOM | VIDEO | set(READERS)
+_USUAL = (
+    "3gp 7z bak bin bmp csv dat db dll doc docx eml exe flv gif gz hdr heic heif htm html inf "
+    "ini j2k jp2 jpx json jxl lnk log md mha mhd mpo nii npy npz nrrd odp ods odt ogv parquet "
+    "pdf ppt pptx rar raw rtf svg tar tmp tsv txt vob webp wmv xlsx xls xml xmp yaml yml zip"
+)
+USUAL = frozenset(f".{suffix}" for suffix in _USUAL.split())
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,11 @@ class Choice:
     key_env: str | None = None
 
     @property
+    def keyless(self) -> bool:
+        """Whether no key of pseudonyms is given."""
+        return self.key_file is None and self.key_env is None
+
+    @property
     def all_of_videos(self) -> bool:
         """Whether frames of videos are taken that no table names."""
         return not self.stride == self.first == self.last is None
@@ -50,11 +61,13 @@ class Mixed:
         files: for tables to name frames by: every file, what headers say, and UIDs.
         frames: names of the frames that are taken whether or not a table names them.
         faults: files that cannot be read.
+        others: how many files of other kinds there are, by their suffix.
     """
 
     files: Listing
     frames: list[str]
     faults: tuple[Fault, ...]
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_mixed(source: Path, choice: Choice) -> Mixed:
@@ -68,6 +81,8 @@ def list_mixed(source: Path, choice: Choice) -> Mixed:
         CohortError: the folder is missing, or holds no frames.
         ConfigError: it holds DICOM files, and there is no key.
     """
+    if not source.is_dir():
+        raise CohortError([Fault(str(source), "folder not found", todo="check SOURCE")])
     video: dict[str, Any] = {"root": source}
     if choice.all_of_videos:
         given = {"stride": choice.stride or 1, "first": choice.first, "last": choice.last}
@@ -84,6 +99,12 @@ def list_mixed(source: Path, choice: Choice) -> Mixed:
     for section in sections:
         if not _holds_any(section):
             continue
+        if isinstance(section, DicomFolder) and choice.keyless:
+            raise ConfigError(
+                f"{source}: holds DICOM files, whose patients become keyed hashes, and no key is "
+                "given; make one outside of SOURCE and --out, `openssl rand -hex 32 > key && "
+                "chmod 600 key`, and give --key-file key (or --key-env NAME)"
+            )
         try:
             listing = list_cohort(section)
         except CohortError as error:
@@ -100,8 +121,26 @@ def list_mixed(source: Path, choice: Choice) -> Mixed:
         frames = [name for name in frames if not _is_video(name)]
     if not files:
         nothing = Fault(str(source), "no frames in this folder", todo="give one with frames")
-        raise CohortError(faults or [nothing])
-    return Mixed(named, sorted(frames), tuple(faults))
+        # Without the frames' names: nothing would be left if they were dropped.
+        raise CohortError([replace(fault, frame="") for fault in faults] or [nothing])
+    damaged = {split_address(fault.frame)[0] for fault in faults}
+    everything = list_files(source, lambda name: True)[0]
+    others = count_suffixes(set(everything) - set(files) - damaged)
+    return Mixed(named, sorted(frames), tuple(faults), others)
+
+
+def count_suffixes(names: Iterable[str]) -> dict[str, int]:
+    """Count files by suffix; one that is not usual may be part of a name, and is not told.
+
+    Args:
+        names: of files.
+
+    >>> count_suffixes(["a/notes.TXT", "b.txt", "report.meier", "README"])
+    {'.txt': 2, 'others': 2}
+    """
+    suffixes = (PurePosixPath(name).suffix.lower() for name in names)
+    counts = Counter(one if one in USUAL | KNOWN else "others" for one in suffixes)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def name_targets(frames: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from polypskd.cohort.exports.recognition import REGIONS
 from polypskd.cohort.recognition import Recognized, Section
 
 
@@ -33,7 +34,10 @@ def write_config(look: Recognized, folder: Path, name: str = "my-cohort") -> str
         "patients:": "frames of one patient never stand in two splits",
         "split:": "train, val and test",
     }
+    unused = any(REGIONS in note for note in look.notes)
     for line in body.splitlines():
+        if unused and line.startswith("classes:"):
+            lines.append(f"    # {REGIONS}   # boxes and outlines become votes on their frames")
         comment = comments.get(line.split(" ")[0])
         lines += [f"  # {comment}"] if comment else []
         lines.append(f"  {line}")

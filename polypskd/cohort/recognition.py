@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
-from polypskd.cohort.exports.recognition import is_export, recognize_export
-from polypskd.cohort.frames import READERS, list_frames
+from polypskd.cohort.address import split_address
+from polypskd.cohort.exports.recognition import REGIONS, is_export, recognize_export
 from polypskd.cohort.matching import Matcher
 from polypskd.cohort.remarks import find_pattern, remark_votes
+from polypskd.cohort.sources import Source, recognize_source
 from polypskd.cohort.tables import ROW, Table, list_columns, read_table
 from polypskd.config import ColumnSplit, VotesTable
 from polypskd.errors import ConfigError
@@ -36,6 +38,9 @@ REFERENCE = re.compile(
     r"truth|histolog|patholog|consensus|agreement|majority|reference|gold|final|true|\blabels?\b|set",
     re.I,
 )
+NUMBERED = r"#[0-9]{1,9}$"
+COUNTER = re.compile(r"number|index|frame.?(no|nr|id)?$", re.I)
+TIME = re.compile(r"time|second", re.I)
 SELECTED = re.compile(r"selected (.+?) \(out of (\d+)\)", re.I)  # as in MHIST
 MISSING = VotesTable.model_fields["missing"].default
 MOST_CLASSES = 50
@@ -70,22 +75,23 @@ class _Guess:
         return sorted(set(cells) - set(MISSING))
 
 
-def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
+def recognize_votes(
+    frames: Path | None, votes: Path | None, beside: Sequence[str] = (), regions: str = "tell"
+) -> Recognized:
     """Guess the section ``cohort`` of a config.
 
     Args:
         frames: folder of the frames, if there is one.
         votes: table or export of votes; without one, the folders' names are the votes.
+        beside: columns of a table that are no votes, as those of numbers and times.
+        regions: of an export: ``frame_label`` takes the class of a box or outline as a vote.
 
     Raises:
         CohortError: the table cannot be read.
         ConfigError: the folder holds no frames, or no known form of votes fits.
     """
-    root: Section = {"kind": "none"}
-    listed: list[str] = []
-    if frames is not None:
-        root = {"kind": "image_folder", "root": frames.as_posix()}
-        listed = _list_frames(frames)
+    source = recognize_source(frames, voted=votes is not None)
+    root, listed = source.section, source.frames
     if votes is None:
         classes = sorted({PurePosixPath(name).parent.name for name in listed} - {""})
         if len(classes) < 2:
@@ -93,12 +99,16 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
         note = f"votes: no table given, so the {len(classes)} folders' names are the classes"
         section: Section = {"frames": root, "votes": {"kind": "folders"}, "classes": classes}
         folders = Counter(PurePosixPath(name).parent.name for name in listed)
-        notes = [note, *remark_votes(folders)]
+        notes = [note, *source.notes, *remark_votes(folders)]
         return Recognized(section, notes, find_pattern(listed, classes))
     if is_export(votes):
-        return _recognize_export(root, listed, votes)
+        return _recognize_export(source, votes, regions)
+    if regions != "tell":
+        raise ConfigError(f"{votes}: a table holds no regions; leave --regions out")
     table = read_table(votes)
-    guess = _Guess(table, _find_frame(table, listed))
+    table = replace(table, cells=table.cells.drop(beside, strict=False))
+    guess = _Guess(table, _find_frame(table, listed), notes=[*source.notes])
+    numbered = _find_number(guess, source)
     recognized = any(
         recognize(guess)
         for recognize in (_as_selected, _as_counts, _as_long, _as_wide, _as_subclass)
@@ -111,44 +121,54 @@ def recognize_votes(frames: Path | None, votes: Path | None) -> Recognized:
             "annotations/README.md shows all forms"
         )
     kind = guess.votes.pop("kind")
-    form: Section = {"kind": kind, "path": votes.as_posix(), "frame": guess.frame} | guess.votes
+    form: Section = (
+        {"kind": kind, "path": votes.as_posix(), "frame": guess.frame} | numbered | guess.votes
+    )
     section = {"frames": root, "votes": form, "classes": guess.classes} | _find_columns(guess)
+    section = _of_headers(source) | section
     names = table.cells[guess.frame].unique().sort().to_list()
     if frames is not None:
-        guess.notes.append(_count_found(table, guess.frame, listed))
+        guess.notes.append(_count_found(table, guess.frame, source))
     guess.notes += remark_votes(_count_values(guess, kind))
     return Recognized(section, guess.notes, find_pattern(listed or names, guess.classes))
 
 
-def _recognize_export(root: Section, listed: list[str], votes: Path) -> Recognized:
-    guess = recognize_export(votes, listed or None)
+def _recognize_export(source: Source, votes: Path, regions: str) -> Recognized:
+    listed = source.frames
+    guess = recognize_export(votes, listed or None, regions)
     classes = sorted(guess.counts)
     if len(classes) < 2:
-        raise ConfigError(f"{votes}: only one class, {classes}; annotations/README.md shows how")
-    section: Section = {"frames": root, "votes": guess.votes, "classes": classes}
-    notes = [*guess.notes, *remark_votes(guess.counts)]
+        found = f"only one class, {classes[0]!r}" if classes else "no class"
+        todo = "two are needed; annotations/README.md shows how"
+        if any(REGIONS in note for note in guess.notes):
+            todo = (
+                "two are needed; boxes and outlines have classes: --regions frame_label takes them"
+            )
+        raise ConfigError(f"{votes}: {found} in this export; {todo}")
+    section: Section = {"frames": source.section, "votes": guess.votes, "classes": classes}
+    section = _of_headers(source) | section
+    notes = [*source.notes, *guess.notes, *remark_votes(guess.counts)]
     return Recognized(section, notes, find_pattern(listed or guess.frames, classes))
 
 
-def _list_frames(folder: Path) -> list[str]:
-    """List the frames; faults are told in the words of the verb `init`."""
-    if not folder.is_dir():
-        raise ConfigError(f"--frames {folder}: no such folder; give the one that holds the images")
-    listed, unknown = list_frames(folder)
-    if not listed:
-        raise ConfigError(
-            f"--frames {folder}: no frames in this folder ({unknown} other files); give one with "
-            f"files that end in {', '.join(READERS)}"
-        )
-    return listed
+def _of_headers(source: Source) -> Section:
+    """Give the patients that DICOM headers tell."""
+    known = source.kind == "dicom"
+    return {"patients": {"kind": "column", "column": "patient"}} if known else {}
 
 
-def _count_found(table: Table, frame: str, listed: list[str]) -> str:
+def _count_found(table: Table, frame: str, source: Source) -> str:
     """Say how many frames of the table there are among the files."""
     given = table.cells.filter(pl.col(frame) != "").group_by(pl.col(frame).alias("\0given"))
     names = given.agg(pl.col(ROW).min()).sort(ROW)
-    found, _ = Matcher(listed).match(table, names)
-    return f"frames: {len(found):,} of {len(names):,} frames found among {len(listed):,} files"
+    listing = source.listing
+    found, _ = Matcher(source.frames, named=listing is not None and listing.named).match(
+        table, names
+    )
+    return (
+        f"frames: {len(found):,} of {len(names):,} frames found among {len(source.frames):,} "
+        f"{'files' if source.kind != 'dicom' else 'frames'}"
+    )
 
 
 def _count_values(guess: _Guess, kind: str) -> dict[str, int]:
@@ -173,13 +193,33 @@ def _find_frame(table: Table, listed: list[str]) -> str:
     if listed:
         paths = [PurePosixPath(name) for name in listed]
         known = {key for path in paths for key in (str(path), path.name, path.stem)}
-        hits = {name: table.cells[name].is_in(list(known)).sum() for name in table.columns}
+        files = {split_address(name)[0] for name in listed}
+        known |= files | {PurePosixPath(file).name for file in files}
+        hits = {
+            name: table.cells[name].str.replace(NUMBERED, "").is_in(list(known)).sum()
+            for name in table.columns
+        }
         best = max(hits, key=lambda name: hits[name])
         if hits[best]:
             return best
     named = [name for name in table.columns if FRAME.search(name)]
     distinct = {name: table.cells[name].n_unique() for name in table.columns}
     return max(named or table.columns, key=lambda name: distinct[name])
+
+
+def _find_number(guess: _Guess, source: Source) -> Section:
+    """Find the column with a frame's number or time within its file, if names do not tell it."""
+    if source.kind not in {"dicom", "video"}:
+        return {}
+    if guess.table.cells[guess.frame].str.contains(NUMBERED).any():
+        return {}
+    for key, pattern, form in (("number", COUNTER, r"^\d+$"), ("time", TIME, r"^\d+(\.\d+)?$")):
+        for name in guess.table.columns:
+            cells = guess.table.cells[name]
+            if name != guess.frame and pattern.search(name) and cells.str.contains(form).all():
+                guess.notes.append(f"frames: column {name!r} is the frame's {key} in its file")
+                return {key: name}
+    return {}
 
 
 def _is_count(table: Table, name: str) -> bool:

@@ -71,7 +71,8 @@ def _need_patients(counts: Ints, classes: Sequence[str], need: int) -> None:
     """Refuse classes with fewer patients than splits."""
     n = np.count_nonzero(counts, axis=0)
     few = [k for k in range(counts.shape[1]) if 0 < n[k] < need]
-    todo = f"{need} are needed, one a split: add patients or merge it"
+    kind = "a random split" if need == 3 else "a random split into two"
+    todo = f"each class needs {need} patients for {kind}: add patients, merge it, or give a split"
     faults = [
         Fault("split", f"{n[k]} patient{'s' if n[k] > 1 else ''} in class", classes[k], todo)
         for k in few

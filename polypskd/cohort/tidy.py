@@ -4,74 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
 
-from polypskd.cohort.address import split_address
-from polypskd.cohort.ballots import Ballots
 from polypskd.cohort.columns import Columns
+from polypskd.cohort.given import COUNTS, Given
 from polypskd.cohort.importing import Imported
 from polypskd.cohort.journal import FRAMES
 from polypskd.cohort.listing import Listing, tabulate_headers
-from polypskd.cohort.recognition import Recognized, recognize_votes
-from polypskd.cohort.remarks import find_pattern
-from polypskd.cohort.votes import read_votes
-from polypskd.config import CohortConfig, PatientColumn
-from polypskd.errors import ConfigError, Fault
+from polypskd.config import PatientColumn
+from polypskd.errors import Fault
 
-COUNTS = "votes_"  # before the class, in columns of counts
 FIRST = ("frame", "file", "patient", "width", "height")
-
-
-@dataclass(frozen=True)
-class Given:
-    """Votes as they were given.
-
-    Args:
-        config: the section ``cohort`` as it was recognized.
-        ballots: the votes, on frames of the source.
-        notes: how the table was understood.
-    """
-
-    config: CohortConfig
-    ballots: Ballots
-    notes: tuple[str, ...]
-
-    def look_at(self, out: Path) -> Recognized:
-        """Describe the tables written below a folder, as `recognize_votes` does a given one."""
-        long = bool(self.ballots.annotators)
-        form = {"kind": "long"} if long else {"kind": "counts", "prefix": COUNTS}
-        section: dict[str, Any] = {
-            "frames": {"kind": "image_folder", "root": (out / FRAMES).as_posix()},
-            "votes": form | {"path": (out / "votes.csv").as_posix()},
-            "classes": list(self.config.classes),
-        }
-        pattern = find_pattern(self.ballots.frames.to_list(), list(self.config.classes))
-        return Recognized(section, list(self.notes), pattern)
-
-
-def read_given(votes: Path, files: Listing) -> Given:
-    """Recognize the form of a table or an export of votes, and read it.
-
-    Args:
-        votes: the file.
-        files: that the votes are about.
-
-    Raises:
-        CohortError: the file cannot be read.
-        ConfigError: no known form of votes fits.
-    """
-    look = recognize_votes(None, votes)
-    try:
-        config = CohortConfig.model_validate(look.cohort)
-    except ValueError as error:
-        raise ConfigError(f"{votes}: {error}") from None
-    return Given(config, read_votes(config, files), tuple(look.notes))
 
 
 def write_frames_table(imported: Imported, files: Listing, given: Given | None) -> str:
@@ -135,28 +81,22 @@ def write_faults_table(faults: Iterable[Fault]) -> str:
     return _write(("where", "what", "value", "todo"), rows)
 
 
-def choose_columns(table: str, given: Given | None = None) -> dict[str, Mapping[str, str]]:
-    r"""Give the sections of a config that frames.csv can serve: patients, if all are known.
+def count_patients(table: str, given: Given | None = None) -> tuple[int, int] | None:
+    r"""Count the frames whose patient is known, and all; None where nothing tells of patients.
 
     Args:
         table: frames.csv.
         given: the votes; only the patients of frames with votes need be known.
 
-    >>> choose_columns("frame,file,patient\na.png,a.dcm,4f2a\n")
-    {'patients': {'kind': 'column', 'column': 'patient'}}
+    >>> count_patients("frame,file,patient\na.png,a.dcm,4f2a\nb.png,b.png,\n")
+    (1, 2)
     """
+    reader = csv.DictReader(io.StringIO(table))
     voted = None if given is None else set(given.ballots.frames)
-    rows = [
-        row for row in csv.DictReader(io.StringIO(table)) if voted is None or row["file"] in voted
-    ]
-    if rows and all(row.get("patient") for row in rows):
-        return {"patients": {"kind": "column", "column": "patient"}}
-    return {}
-
-
-def list_named(ballots: Ballots) -> list[str]:
-    """List the frames of many that votes name."""
-    return [name for name in ballots.frames if split_address(name)[1] is not None]
+    rows = [row for row in reader if voted is None or row["file"] in voted]
+    if not rows or "patient" not in rows[0]:
+        return None
+    return sum(bool(row["patient"]) for row in rows), len(rows)
 
 
 def _carry(given: Given, names: Sequence[str], taken: set[str]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from polypskd.cohort.ballots import Ballots, drop_double, take_votes
+from polypskd.cohort.causes import tell_strangers
 from polypskd.cohort.counts import columns_of_counts, expand_counts
 from polypskd.cohort.exports.reading import AnyExport, read_export
 from polypskd.cohort.listing import Listing
@@ -203,6 +204,8 @@ def _join_frames(
     frames = listing.frames if listing else None
     matcher = Matcher(frames, named=listing is not None and listing.named)
     found, faults = matcher.match(table, given)
+    if frames and found.is_empty() and len(given):
+        faults = tell_strangers(table.name, given["\0given"].to_list(), frames, faults)
     ballots.faults += faults
     found = found.sort("frame").with_row_index(NUMBER)
     ballots.frames = found["frame"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ def init(
     ] = None,
     frames: Annotated[Path | None, typer.Option(help="Folder of image files.")] = None,
     votes: Annotated[Path | None, typer.Option(help="Table or export of votes.")] = None,
+    regions: Annotated[
+        Literal["tell", "frame_label"],
+        typer.Option(help="Boxes and outlines of an export: told, or votes on their frames."),
+    ] = "tell",
     out: Annotated[Path, typer.Option(help="The config to write.")] = Path("polypskd.yaml"),
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -48,7 +52,9 @@ def init(
         raise ConfigError("init: nothing to look at; give --frames DIR, --votes FILE, or both")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already; give --out another name, or --overwrite")
-    look = recognize_votes(frames, votes)
+    if regions != "tell" and votes is None:
+        raise ConfigError("init: --regions is for the export of a label tool; give --votes FILE")
+    look = recognize_votes(frames, votes, regions=regions)
     page = write_config(look, folder=out.parent)
     write_text(out, page + write_labels(page, out.parent))
     kind = look.cohort["votes"]["kind"]
@@ -73,14 +79,21 @@ def check(
     """Read all that a config names and tell every fault."""
     import tempfile
 
+    from polypskd.errors import PolypskdError
+    from polypskd.job import complain
     from polypskd.summary import describe_cohort
     from polypskd.verbs import check as check_cohort
     from polypskd.verbs import write_sheet
 
-    parsed = read_page(config, settings)
+    try:
+        parsed = read_page(config, settings)
+    except PolypskdError:
+        if html is not None:
+            complain(f"{html}: no page was made, since the config cannot be read\n")
+        raise
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "cohort"
-        cohort = write_sheet(parsed, place, html) if html else check_cohort(parsed, place)
+        cohort = write_sheet(parsed, place, html, complain) if html else check_cohort(parsed, place)
     result, text = describe_cohort(cohort)
     if html is not None:
         result, text = result | {"html": str(html)}, f"{text}\nWrote {html}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
 
 if TYPE_CHECKING:
-    from polypskd.deployment.deidentify import Outcome
+    from polypskd.deployment.deidentify import Outcome, Wish
+    from polypskd.deployment.rules import Rules
 
 SHOWN = 50
 
@@ -63,6 +65,7 @@ def deidentify(
     from polypskd.deployment.mapping import check_mapping, write_mapping
     from polypskd.deployment.panel import Trust
     from polypskd.deployment.rules import Rules, read_rules
+    from polypskd.job import complain
     from polypskd.terminal import show_progress
 
     kept = check_retained(retain or [])
@@ -76,12 +79,14 @@ def deidentify(
     check_places(source, out)
     if mapping is not None:
         check_mapping(mapping, out)
+    for line in () if quiet else warn_before(wish):
+        complain(f"NOTE  {line}\n")
     with let_stop(), show_progress(quiet) as listen:
         outcome = copy(source, out, wish, listen)
     if mapping is not None:
         write_mapping(mapping, outcome.names)
-    say(*describe_outcome(outcome, out), as_json)
-    if outcome.refused:
+    say(*describe_outcome(outcome, out, wish), as_json)
+    if outcome.refused or not outcome.ways:
         raise typer.Exit(1)
 
 
@@ -119,29 +124,66 @@ def read_secret(file: Path | None, variable: str | None) -> bytes:
 
 WARNED = {
     "field": "All outside the endoscope's picture is black. Text written over the picture itself "
-    "is not found by any program here: you vouched for it (--trust-field).",
+    "is not found by any program here: you vouched for it (--trust-field). Open some results of "
+    "each device and look.",
+    "rule: black": "Your rules made rectangles black; text elsewhere in the picture stays. Open "
+    "some results of each rule and look.",
+    "rule: keep": "Your rules made all black but some rectangles; text within them stays. Open "
+    "some results of each rule and look.",
+    "rule: clean": "Your rules say that no text is burned in; no pixel was changed. Open some "
+    "results of each rule and look.",
     "declared clean": "These files themselves say that no text is burned in; look at some.",
     "said clean": "You vouched that no text is burned in; no pixel was changed.",
 }
 
 
-def describe_outcome(outcome: Outcome, out: Path) -> tuple[dict[str, Any], str]:
+def warn_before(wish: Wish) -> list[str]:
+    """Warn of what the wish leaves in the pictures, before any work is done."""
+    told = []
+    if wish.trust.field:
+        told.append(
+            "--trust-field: text that a device writes over the endoscope's picture itself stays; "
+            "if one of yours does that, stop (Ctrl-C) and give --rules"
+        )
+    return told + warn_of_rules(wish.rules)
+
+
+def warn_of_rules(rules: Rules) -> list[str]:
+    """Warn of rules that take files of any device."""
+    return [
+        f"rule {number} names neither manufacturer nor model: it takes the files of any device "
+        "that fit the rest of its match"
+        for number in rules.vague
+    ]
+
+
+def describe_outcome(outcome: Outcome, out: Path, wish: Wish) -> tuple[dict[str, Any], str]:
     """Describe what came of it, for machines and for people."""
     written = sum(outcome.ways.values())
     refused = [str(fault) for fault in outcome.refused]
     notes = [f"{way}: {WARNED[way]}" for way in outcome.ways if way in WARNED]
+    notes += warn_of_rules(wish.rules)
+    took = sorted(
+        outcome.took.items(), key=lambda one: [int(n) for n in re.findall(r"\d+", one[0])]
+    )
     result = {
         "out": str(out),
         "files": written,
         "unchanged": outcome.unchanged,
         "pixels": outcome.ways,
+        "rules": dict(took),
         "refused": refused,
         "left_out": outcome.left_out,
         "others": outcome.others,
         "notes": notes,
     }
-    lines = [f"De-identified {written} files into {out} ({outcome.unchanged} were there already)."]
-    lines += [f"  {count:>7}  pixels: {way}" for way, count in outcome.ways.items()]
+    lines = [
+        f"De-identified {written:,} files into {out} ({outcome.unchanged:,} were there already)."
+    ]
+    if not written and not refused:
+        lines = ["Nothing to de-identify: no DICOM file, image or video was found."]
+    lines += [f"  {count:>7,}  pixels: {way}" for way, count in outcome.ways.items()]
+    lines += [f"  {count:>7,}  {name} (rows x columns)" for name, count in took]
     if outcome.left_out:
         kinds = ", ".join(
             f"{count} {suffix or 'with no known suffix'}"

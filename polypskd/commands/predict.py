@@ -33,13 +33,23 @@ def predict(
     batch: Annotated[
         int, typer.Option(min=1, max=4096, help="Image files that a thread takes at a time.")
     ] = 8,
+    audit: Annotated[
+        Path | None, typer.Option("--audit", help="Log of what was done; see `polypskd audit`.")
+    ] = None,
+    audit_key_file: Annotated[
+        Path | None, typer.Option("--audit-key-file", help="File with the key that seals that log.")
+    ] = None,
+    audit_key_env: Annotated[
+        str | None, typer.Option("--audit-key-env", help="Environment variable with that key.")
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a bundle sees in frames. Research use only: not for diagnosis."""
+    from polypskd.commands.audit import keep_record
     from polypskd.deployment.bundle import open_bundle
     from polypskd.deployment.inputs import list_sources
-    from polypskd.deployment.prediction_run import Wish, predict_sources
+    from polypskd.deployment.prediction_run import Wish, describe_run, predict_sources
     from polypskd.errors import OutputError
     from polypskd.terminal import show_progress
 
@@ -48,8 +58,15 @@ def predict(
             raise OutputError(f"{out}: lies within {given}; give --out a folder beside it")
     opened = open_bundle(bundle)
     wish = Wish(count_cores() if threads is None else threads, batch, stride)
-    with let_stop(), show_progress(quiet) as listen:
-        outcome = predict_sources(opened, list_sources(inputs), out, wish, listen)
+    about = describe_run(opened, wish)
+    with (
+        let_stop(),
+        keep_record(audit, audit_key_file, audit_key_env, about) as record,
+        show_progress(quiet) as listen,
+    ):
+        outcome = predict_sources(opened, list_sources(inputs), out, wish, listen, record)
+        if record is not None:
+            record.exit_code = 1 if outcome.faults else 0
     say(*describe_outcome(outcome, opened, out), as_json)
     if outcome.faults:
         raise typer.Exit(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import re
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from typing import Any
 
@@ -49,6 +50,9 @@ WORDS = {
     "value_error": "{error}",
 }
 
+CHOICES = ("literal_error", "union_tag_invalid")
+QUOTE = "'"
+
 
 def describe_misfit(raw: dict[str, Any], item: Any) -> str:
     """Say in one line what does not fit.
@@ -75,10 +79,30 @@ def describe_misfit(raw: dict[str, Any], item: Any) -> str:
     words = WORDS.get(item["type"])
     message = words.format_map(item.get("ctx") or {}) if words else item["msg"]
     value = item.get("input")
+    if item["type"] == "union_tag_invalid":
+        told_by = item["ctx"]["discriminator"].strip(QUOTE)
+        value, keys = value.get(told_by) if isinstance(value, dict) else value, f"{keys}.{told_by}"
+    if item["type"] in CHOICES:
+        message += _suggest(value, message)
     if name is not None:
         return (f"{keys}: " if keys else "") + f"the key {name!r} {message}"
     shown = f" {value!r}" if isinstance(value, str | int | float | bool) else ""
     return (f"{keys}{shown}: " if keys else "") + message
+
+
+def _suggest(value: object, message: str) -> str:
+    """Suggest the choice that is most like what was written.
+
+    >>> _suggest("resnet11", "must be 'resnet10' or 'wide'")
+    "; did you mean 'resnet10'?"
+    """
+    close: list[str] = []
+    if isinstance(value, str):
+        choices = re.findall(r"'([^']*)'", message)
+        close = get_close_matches(value, choices, n=len(choices) or 1)
+        # Of those that are equally like it, the first in the list.
+        close.sort(key=lambda one: (-SequenceMatcher(None, one, value).ratio(), choices.index(one)))
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def list_keys(place: tuple[Any, ...]) -> list[str]:

@@ -39,7 +39,7 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
             f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
         ) from None
     except PageError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+        raise ConfigError(f"{path}{error.place}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: the file must be a YAML mapping; see configs/ for examples")
     return parse_config(raw, overrides, where=str(path), folder=path.parent.resolve())

@@ -8,11 +8,21 @@ from typing import Any
 import yaml
 
 LARGEST = 2**20  # bytes
+LONGEST = 120  # characters of a reason that YAML's reader gives
 MOST_PARTS = 100_000  # keys and values, those that an alias repeats counted each time
 
 
 class PageError(ValueError):
-    """Text that is no YAML, or none that a person writes; its message is one line."""
+    """Text that is no YAML, or none that a person writes; its message is one line.
+
+    Args:
+        why: what is wrong.
+        place: " line 3 column 5", or nothing where that is not known.
+    """
+
+    def __init__(self, why: str, place: str = "") -> None:
+        super().__init__(why)
+        self.place = place
 
 
 class _Loader(yaml.SafeLoader):
@@ -71,13 +81,21 @@ def parse_yaml(text: str) -> Any:
     try:
         # A SafeLoader.
         return yaml.load(text, Loader=_Loader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        raise PageError(_shorten(error.problem or error.context or ""), place) from None
     except yaml.YAMLError as error:
-        raise PageError(" ".join(str(error).split())[:500]) from None
+        raise PageError(_shorten(error)) from None
     except RecursionError:
         raise PageError("nested too deeply") from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         # Of a date, number or tag that says what it is not.
         raise PageError("a value is not what it seems, as a date 2024-13-45; put quotes") from None
+
+
+def _shorten(reason: object) -> str:
+    return " ".join(str(reason).split())[:LONGEST]
 
 
 def read_text(path: Path) -> str:

@@ -74,6 +74,7 @@ class Outcome:
         refused: faults of the files that were not written.
         left_out: suffix to the number of files of a kind that is not known.
         others: files of an earlier call whose sources are gone, changed, or elsewhere.
+        took: rule and size, as ``rule 2: 1080 x 1920``, to the number of files it took.
     """
 
     names: dict[str, str] = field(repr=False)
@@ -82,6 +83,7 @@ class Outcome:
     refused: tuple[Fault, ...]
     left_out: dict[str, int]
     others: int
+    took: dict[str, int] = field(default_factory=dict)
 
 
 def deidentify(root: Path, out: Path, wish: Wish, listen: Listen = lambda event: None) -> Outcome:
@@ -151,6 +153,7 @@ def _clean_all(
         tuple(refused),
         dict(left_out),
         len({one["file"] for one in others.values()}),
+        dict(Counter(entry["took"] for entry in entries.values() if "took" in entry)),
     )
 
 
@@ -227,9 +230,9 @@ def read_record(out: Path) -> dict[str, dict[str, str]]:
     for line in record.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
         try:
             entry = json.loads(line)
-            done[entry["source"]] = {name: entry[name] for name in ("file", "sha256", "way")} | {
-                "source": entry["source"]
-            }
+            wanted = {name: entry[name] for name in ("file", "sha256", "way", "source")}
+            took = {"took": str(entry["took"])} if "took" in entry else {}
+            done[entry["source"]] = wanted | took
         except (ValueError, KeyError, TypeError):
             continue
     return done
@@ -243,7 +246,7 @@ def _clean_one(
     folder = name_sealed(wish.key, "folder", PurePath(name).parent.as_posix(), length=12)
     if kind == "dicom":
         made = clean_dicom(path, wish.cleaning, wish.rules, wish.trust)
-        file, way, write = f"{made.folder}/{stem}.dcm", made.way, made.write
+        file, plan, write = f"{made.folder}/{stem}.dcm", made.plan, made.write
     elif kind == "image":
         if path.stat().st_size > LARGEST_IMAGE:
             raise DamageError("too large", todo=f"at most {LARGEST_IMAGE >> 20} MiB an image")
@@ -252,16 +255,17 @@ def _clean_one(
         picture = Picture("image", *pixels.shape[:2])
         plan = plan_cleaning(picture, wish.rules, wish.trust, lambda: [pixels])
         clean, suffix = clean_image(data, plan)
-        file, way, write = f"{folder}/{stem}{suffix}", plan.way, partial(_write_bytes, clean)
+        file, write = f"{folder}/{stem}{suffix}", partial(_write_bytes, clean)
     else:
         width, height = measure_video(path)
         picture = Picture("video", height, width)
         plan = plan_cleaning(picture, wish.rules, wish.trust, list)
         suffix = choose_suffix(path.name)
-        file, way = f"{folder}/{stem}{suffix}", plan.way
+        file = f"{folder}/{stem}{suffix}"
         write = partial(clean_video, path, plan=plan, suffix=suffix)
     write_atomic(out / file, write)
-    return {"file": file, "sha256": file_hash(out / file), "way": way}
+    entry = {"file": file, "sha256": file_hash(out / file), "way": plan.way}
+    return entry | ({"took": plan.took} if plan.took else {})
 
 
 def _write_bytes(data: bytes, path: Path) -> None:

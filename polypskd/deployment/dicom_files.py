@@ -14,7 +14,7 @@ from polypskd.cohort.pseudonyms import pseudonymize
 from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes, read_text
 from polypskd.deployment.dates import derive_shift
 from polypskd.deployment.dicom_pixels import plan_pixels
-from polypskd.deployment.panel import Trust
+from polypskd.deployment.panel import Plan, Trust
 from polypskd.deployment.profile import EDITION
 from polypskd.deployment.rules import Rules
 from polypskd.deployment.seals import name_sealed
@@ -39,13 +39,13 @@ class CleanFile:
     Args:
         dataset: with file meta information, without pixels.
         folder: keyed names of patient and exam.
-        way: how its pixels were cleaned.
+        plan: how its pixels are cleaned.
         stored: bytes of the pixels, in parts; they are decoded as they are written, once.
     """
 
     dataset: Dataset
     folder: str
-    way: str
+    plan: Plan
     stored: Iterator[bytes]
 
     def write(self, path: Path) -> None:
@@ -116,7 +116,7 @@ def _clean_dicom(path: Path, cleaning: Cleaning, rules: Rules, trust: Trust) -> 
     clean.BurnedInAnnotation = "NO"
     _sign(clean, cleaning, masked=plan.mask is not None)
     _add_meta(clean)
-    return CleanFile(clean, folder, plan.way, stored)
+    return CleanFile(clean, folder, plan, stored)
 
 
 def check_content(identity: str, source: Dataset) -> None:

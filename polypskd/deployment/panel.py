@@ -7,7 +7,7 @@ outside the picture; text written over the picture cannot be found and needs a r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,10 @@ Way = Literal["rule: black", "rule: keep", "rule: clean", "field", "declared cle
 LOOKS = 9  # frames of a clip looked at to find its field
 REFUSED = "the picture may hold burned-in text, and no rule fits it"
 TODO = "give --rules with a rule of its device, or see --trust-field and --pixels-are-clean"
+TODO_VIDEO = (
+    "give --rules with a rule of its size, or look through it and use --video-pixels-are-clean "
+    "(--trust-field and --pixels-are-clean do not apply to videos)"
+)
 
 
 class FieldError(DamageError):
@@ -49,10 +53,13 @@ class Plan:
     Args:
         way: told in the summary.
         mask: from a frame to the same frame with black areas; None where pixels stay as they are.
+        took: the rule that took the file and the file's size, as ``rule 2: 1080 x 1920``; else
+            empty.
     """
 
     way: Way
     mask: Callable[[Pixels], Pixels] | None = None
+    took: str = ""
 
 
 def plan_cleaning(
@@ -74,7 +81,8 @@ def plan_cleaning(
     """
     rule = rules.find(picture)
     if rule is not None:
-        return plan_rule(rule, picture)
+        took = f"rule {rules.rules.index(rule) + 1}: {picture.rows} x {picture.columns}"
+        return replace(plan_rule(rule, picture), took=took)
     vouched = trust.video if picture.kind == "video" else trust.pixels
     if trust.field and picture.kind != "video":
         try:
@@ -86,7 +94,7 @@ def plan_cleaning(
         return Plan("said clean")
     if picture.burned == "NO":
         return Plan("declared clean")
-    raise DamageError(REFUSED, todo=TODO)
+    raise DamageError(REFUSED, todo=TODO_VIDEO if picture.kind == "video" else TODO)
 
 
 def plan_rule(rule: Rule, picture: Picture) -> Plan:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polypskd.artifacts import lock_run
+from polypskd.artifacts import fingerprint, lock_run
+from polypskd.deployment.audit_run import RunRecord, list_inputs
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.inputs import Sources
 from polypskd.deployment.judging import Judge
@@ -76,7 +77,12 @@ class Outcome:
 
 
 def predict_sources(
-    bundle: Bundle, sources: Sources, out: Path, wish: Wish, listen: Listen = lambda event: None
+    bundle: Bundle,
+    sources: Sources,
+    out: Path,
+    wish: Wish,
+    listen: Listen = lambda event: None,
+    record: RunRecord | None = None,
 ) -> Outcome:
     """Judge every frame of files, and write predictions.csv, predictions.json and faults.csv.
 
@@ -86,25 +92,43 @@ def predict_sources(
         out: where the results go; what a killed run has done there is not done again.
         wish: how.
         listen: told of the progress.
+        record: of the run in the audit log; told of every file before a result is written.
 
     Raises:
         ArtifactError: the network cannot be loaded.
-        OutputError: the folder cannot be written to, or holds something else.
+        OutputError: the folder or the audit log cannot be written to, or holds something else.
     """
     judge = Judge(bundle)
-    options = {"form": FORM, "model": bundle.model_hash, "stride": wish.stride}
-    options["limits"] = bundle.limits.model_dump(mode="json")
+    options = name_options(bundle, wish)
     check_own(out, options)
     with lock_run(out / FOLDER):
         journal = PredictionJournal(out, options)
         try:
             worker = PartJudge(judge, journal, wish.stride)
             known = _work(worker, sources, wish, listen)
+            if record is not None:
+                record.note(list_inputs(journal.read()))
             outcome = _write_tables(bundle, sources, journal, out, known)
             journal.finish()
         finally:
             journal.close()
     return outcome
+
+
+def name_options(bundle: Bundle, wish: Wish) -> dict[str, Any]:
+    """Name what the answers depend on beside the files."""
+    options = {"form": FORM, "model": bundle.model_hash, "stride": wish.stride}
+    return options | {"limits": bundle.limits.model_dump(mode="json")}
+
+
+def describe_run(bundle: Bundle, wish: Wish) -> dict[str, str]:
+    """Describe a run for the audit log."""
+    return {
+        "bundle_name": bundle.manifest.name,
+        "bundle_version": bundle.manifest.version,
+        "model_sha256": bundle.model_hash,
+        "config_sha256": fingerprint(name_options(bundle, wish)),
+    }
 
 
 def _work(worker: PartJudge, sources: Sources, wish: Wish, listen: Listen) -> int:

@@ -87,6 +87,16 @@ class Rules:
     rules: tuple[Rule, ...] = ()
     private: tuple[SafePrivate, ...] = ()
 
+    @property
+    def vague(self) -> list[int]:
+        """Numbers, from 1, of the rules that take any device: they name neither maker nor model.
+
+        >>> Rules((Rule({"model": "CV*"}), Rule({"rows": 1080}))).vague
+        [2]
+        """
+        named = {"manufacturer", "model"}
+        return [n for n, rule in enumerate(self.rules, 1) if not named & set(rule.match)]
+
     def find(self, picture: Picture) -> Rule | None:
         """Find the rule of a picture."""
         return next((rule for rule in self.rules if rule.fits(picture)), None)
@@ -100,7 +110,7 @@ def read_rules(path: Path) -> Rules:
             ``private``, a list of ``creator``, ``group``, ``element``.
 
     Raises:
-        ConfigError: it cannot be read, or says something that is not known.
+        ConfigError: it cannot be read, or says what is not known: every fault, one a line.
     """
     try:
         page = parse_yaml(read_text(path))
@@ -112,46 +122,54 @@ def read_rules(path: Path) -> Rules:
         ) from None
     if not isinstance(page, dict):
         raise ConfigError(f"{path}: must hold `rules:`, `private:`, or both")
-    _know(path, "the file", page, ("rules", "private"))
-    rules = [_parse_rule(path, n, one) for n, one in enumerate(_list(path, page, "rules"), 1)]
+    faults: list[str] = []
+    _know("the file", page, ("rules", "private"), faults)
+    rules = [_parse_rule(n, one, faults) for n, one in enumerate(_list(page, "rules", faults), 1)]
     private = [
-        _parse_private(path, n, one) for n, one in enumerate(_list(path, page, "private"), 1)
+        _parse_private(n, one, faults) for n, one in enumerate(_list(page, "private", faults), 1)
     ]
-    return Rules(tuple(rules), tuple(private))
+    if faults:
+        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+    return Rules(
+        tuple(one for one in rules if one is not None),
+        tuple(one for one in private if one is not None),
+    )
 
 
-def _list(path: Path, page: dict[str, Any], name: str) -> list[Any]:
+def _list(page: dict[str, Any], name: str, faults: list[str]) -> list[Any]:
     value = page.get(name) or []
-    if not isinstance(value, list):
-        raise ConfigError(f"{path}: {name} must be a list")
-    return value
+    if isinstance(value, list):
+        return value
+    faults.append(f"{name} must be a list")
+    return []
 
 
-def _parse_rule(path: Path, number: int, one: object) -> Rule:
+def _parse_rule(number: int, one: object, faults: list[str]) -> Rule | None:
     where = f"rule {number}"
     if not isinstance(one, dict) or not isinstance(one.get("match"), dict):
-        raise ConfigError(f"{path}: {where} needs `match:` with {', '.join(TEXTS + NUMBERS)}")
-    _know(path, where, one, ("match", *DEEDS))
+        faults.append(f"{where} needs `match:` with {', '.join(TEXTS + NUMBERS)}")
+        return None
+    _know(where, one, ("match", *DEEDS), faults)
     match = one["match"]
-    _know(path, where, match, TEXTS + NUMBERS)
-    for name, value in match.items():
-        kind = int if name in NUMBERS else str
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ConfigError(f"{path}: {where}: {name} must be a {kind.__name__}")
-    if match.get("kind", KINDS[0]) not in KINDS:
-        raise ConfigError(f"{path}: {where}: kind must be one of {', '.join(KINDS)}")
+    _know(where, match, TEXTS + NUMBERS, faults)
+    for name in (name for name in TEXTS + NUMBERS if name in match):
+        kind, words = (int, "a whole number") if name in NUMBERS else (str, "text")
+        if not isinstance(match[name], kind) or isinstance(match[name], bool):
+            faults.append(f"{where}: {name} must be {words}")
+        elif name == "kind" and match[name] not in KINDS:
+            faults.append(f"{where}: kind must be one of {', '.join(KINDS)}")
     said = [name for name in DEEDS if one.get(name)]
     if len(said) != 1:
-        raise ConfigError(f"{path}: {where} must say one of `black:`, `keep:`, `clean: true`")
+        faults.append(f"{where} must say one of `black:`, `keep:`, `clean: true`")
+        return None
     if said == ["clean"]:
         if one["clean"] is not True:
-            raise ConfigError(f"{path}: {where}: clean must be true")
+            faults.append(f"{where}: clean must be true")
         return Rule(match, clean=True)
     areas = one[said[0]]
     if not isinstance(areas, list) or not all(_is_rectangle(area) for area in areas):
-        raise ConfigError(
-            f"{path}: {where}: {said[0]} must be a list of [left, top, width, height] in pixels"
-        )
+        faults.append(f"{where}: {said[0]} must be a list of [left, top, width, height] in pixels")
+        return None
     rectangles = tuple((a, b, c, d) for a, b, c, d in areas)
     return Rule(match, black=rectangles) if said == ["black"] else Rule(match, keep=rectangles)
 
@@ -163,22 +181,21 @@ def _is_rectangle(area: object) -> bool:
     return whole and min(area) >= 0 and area[2] > 0 and area[3] > 0
 
 
-def _parse_private(path: Path, number: int, one: object) -> SafePrivate:
-    fault = ConfigError(
-        f"{path}: private {number} needs creator (a text), group (odd, e.g. 0x0019) and element "
+def _parse_private(number: int, one: object, faults: list[str]) -> SafePrivate | None:
+    if isinstance(one, dict) and set(one) == {"creator", "group", "element"}:
+        creator, group, element = one["creator"], one["group"], one["element"]
+        worded = isinstance(creator, str) and 0 < len(creator) <= 64
+        odd = isinstance(group, int) and group % 2 and 9 <= group <= 0xFFFF
+        if worded and odd and isinstance(element, int) and 0 <= element <= 0xFF:
+            return SafePrivate(creator.strip(), group, element)
+    faults.append(
+        f"private {number} needs creator (a text), group (odd, e.g. 0x0019) and element "
         "(0x00 to 0xFF)"
     )
-    if not isinstance(one, dict) or set(one) != {"creator", "group", "element"}:
-        raise fault
-    creator, group, element = one["creator"], one["group"], one["element"]
-    if not isinstance(creator, str) or not isinstance(group, int) or not isinstance(element, int):
-        raise fault
-    if not (group % 2 and 9 <= group <= 0xFFFF and 0 <= element <= 0xFF and 0 < len(creator) <= 64):
-        raise fault
-    return SafePrivate(creator.strip(), group, element)
+    return None
 
 
-def _know(path: Path, where: str, given: dict[str, Any], known: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{path}: {where}: unknown {name!r}; use {', '.join(known)}")
+def _know(where: str, given: dict[str, Any], known: tuple[str, ...], faults: list[str]) -> None:
+    faults += [
+        f"{where}: unknown {name!r}; use {', '.join(known)}" for name in given if name not in known
+    ]

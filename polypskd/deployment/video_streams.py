@@ -20,7 +20,7 @@ SAME = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi":
 CONTAINERS = {"mp4", "mov", "matroska", "avi", "mpeg", "mpegts", "asf"}
 LONGEST_HEAD = 4096  # bytes that tell a decoder how pictures are coded
 MEGAPIXELS = 64.0
-NEEDS = "videos need PyAV; pip install 'polypskd[video]'"
+NEEDS = "videos need PyAV; pip install 'polypskd[video]' (in a clone: '.[video]')"
 DAMAGED = DamageError("not a readable video", todo="copy the video anew")
 
 

@@ -63,7 +63,11 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
     for section in (config.student, *((config.teacher,) if taught else ())):
         check_curriculum(curriculum, int(stage.max()) + 1, section.fit.epochs)
     scheme = labels.scheme
-    plan_method(config.student.method, scheme)
+    try:
+        plan_method(config.student.method, scheme)
+    except ConfigError as error:
+        # Why there are no subclasses: what was merged, and what the quantiles found.
+        raise ConfigError("; ".join([str(error), *labels.notes, *labels.merges[:3]])) from None
     _refuse_misfit(config.student.method, labels, consensus, train)
     examples = Examples(
         frame_id=cohort.frame_ids,
@@ -86,7 +90,7 @@ def derive_labels(cohort: Cohort, config: Config) -> tuple[Examples, dict[str, A
         "merges": list(labels.merges),
         "patients_known": cohort.patients_known,
         "excluded": len(cohort.exclusions),
-        "notes": _notes(cohort),
+        "notes": [*_notes(cohort), *labels.notes],
         "statistics": statistics.to_dict(),
     }
 

@@ -24,11 +24,13 @@ class Division:
         level: (N,) level within the frame's class, 0 = easiest.
         names: of the levels, class by class.
         min_size: training frames that a subclass needs to stand alone.
+        notes: where the rule could not be followed, a sentence each.
     """
 
     level: Ints
     names: tuple[tuple[str, ...], ...]
     min_size: int
+    notes: tuple[str, ...] = ()
 
 
 def cross_names(classes: Sequence[str], levels: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -71,3 +71,28 @@ def cut_quantiles(axis: Floats, train: NDArray[np.bool_], quantiles: int) -> tup
 
 def _count_bounds_above(axis: Floats, bounds: Floats) -> Ints:
     return np.asarray((axis[:, None] < bounds - TOLERANCE).sum(axis=1), dtype=np.int64)
+
+
+def explain_quantiles(
+    axis: Floats, train: NDArray[np.bool_], quantiles: int, found: int
+) -> tuple[str, ...]:
+    """Say why fewer levels came of quantiles than were asked for; nothing if none is lacking.
+
+    Args:
+        axis: (N,) agreement, 1 = easiest.
+        train: (N,) whether a frame is in the training split.
+        quantiles: levels asked for.
+        found: levels that came of it.
+
+    >>> explain_quantiles(np.array([1.0, 0.5, 0.5, 0.5]), np.ones(4, dtype=bool), 2, 1)[0]
+    '2 quantiles became 1 level, because 75 % of training frames have agreement 0.5; give levels'
+    """
+    if found >= quantiles:
+        return ()
+    values, counts = np.unique(np.round(axis[train], 9), return_counts=True)
+    most = int(np.argmax(counts))
+    share = f"{100 * counts[most] / counts.sum():.0f} %"
+    return (
+        f"{quantiles} quantiles became {found} level{'s' if found > 1 else ''}, because {share} of "
+        f"training frames have agreement {values[most]:.2g}; give levels",
+    )

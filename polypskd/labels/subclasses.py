@@ -20,7 +20,7 @@ from polypskd.labels.clusters import divide_by_cluster, split_parts
 from polypskd.labels.confusion import divide_by_confusion
 from polypskd.labels.consensus import Consensus
 from polypskd.labels.division import Division, cross_names
-from polypskd.labels.levels import cut_quantiles, cut_thresholds
+from polypskd.labels.levels import cut_quantiles, cut_thresholds, explain_quantiles
 from polypskd.labels.patterns import divide_by_pattern
 from polypskd.labels.randomized import shuffle_within
 from polypskd.labels.scheme import Scheme
@@ -47,12 +47,14 @@ class SubclassLabels:
         level: (N,) `scheme.level_of` its subclass.
         scheme: the map subclass → class.
         merges: what was merged for lack of training frames, a sentence each.
+        notes: where the rule could not be followed, a sentence each.
     """
 
     subclass: Ints
     level: Ints
     scheme: Scheme
     merges: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def derive_subclasses(
@@ -90,7 +92,7 @@ def derive_subclasses(
         parts = split_parts(train, val)
         subclass = shuffle_within(of.subclass, consensus.consensus, parts, seed)
         labels = SubclassLabels(
-            subclass, of.scheme.level_of[subclass], _rename_random(of.scheme), of.merges
+            subclass, of.scheme.level_of[subclass], _rename_random(of.scheme), of.merges, of.notes
         )
     else:
         parts = split_parts(train, val)
@@ -168,13 +170,15 @@ def _refuse_untrained(classes: Sequence[str], consensus: Ints, train: Bools) -> 
 def _divide_by_agreement(
     rule: config.AgreementLevels, classes: Sequence[str], consensus: Consensus, train: Bools
 ) -> Division:
+    notes: tuple[str, ...] = ()
     if rule.levels is not None:
         level = cut_thresholds(rule.levels, consensus.agreement, "agreement")
         names = list(rule.levels)
     else:
         assert rule.quantiles is not None  # noqa: S101  (the config's validator says so)
         level, names = cut_quantiles(consensus.agreement, train, rule.quantiles)
-    return Division(level, cross_names(classes, names), rule.min_size)
+        notes = explain_quantiles(consensus.agreement, train, rule.quantiles, len(names))
+    return Division(level, cross_names(classes, names), rule.min_size, notes)
 
 
 def _divide_by_fine_vote(cohort: Cohort, consensus: Ints, min_size: int) -> Division:
@@ -213,7 +217,7 @@ def _merge_small(
         class_of=np.array([index for _, index, _ in kept], dtype=np.int64),
         level_of=level_of,
     )
-    return SubclassLabels(subclass, level_of[subclass], scheme, tuple(merges))
+    return SubclassLabels(subclass, level_of[subclass], scheme, tuple(merges), division.notes)
 
 
 def _merge_levels(

@@ -24,7 +24,7 @@ LIMIT = 200  # frames on one page
 SIDE = 240  # pixels of a thumbnail's longer side
 QUALITY = 78
 FAULTS = 100  # told one by one
-BANDS = ((1.0, "all agree"), (0.75, "most agree"), (0.5, "half agree"), (0.0, "less agree"))
+BANDS = (1.0, 0.75, 0.5, 0.0)  # least share that agrees; frames are chosen evenly over these
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Frame:
         name: its id.
         source: JPEG as a data URI; empty where there is no picture.
         consensus: the class with most votes; a tie goes to the higher risk.
-        band: how many agree, in words; empty where one vote is all there is.
+        agreement: how many agree, in words; empty where one vote is all there is.
         votes: one an annotator; or one a class, with its count, where nobody is named.
         split: as given by a column; empty if none is.
         patient: number of the patient on this page; 0 where patients are unknown.
@@ -59,7 +59,7 @@ class Frame:
     name: str
     source: str
     consensus: str
-    band: str
+    agreement: str
     votes: tuple[Vote, ...]
     split: str = ""
     patient: int = 0
@@ -107,8 +107,8 @@ def write_sheet(
             for label in (cohort.classes if cohort else ())
             if label in groups
         ],
-        shown=len(frames),
-        total=0 if cohort is None else len(cohort),
+        shown=f"{len(frames):,}",
+        total=f"{len(cohort):,}" if cohort else "",
         cropped=crop is not None and not isinstance(crop, NoCrop),
         named=bool(cohort and cohort.annotators),
     )
@@ -151,7 +151,18 @@ def _agree(cohort: Cohort) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def _band(share: float) -> int:
-    return next(place for place, (least, _) in enumerate(BANDS) if share >= least)
+    return next(place for place, least in enumerate(BANDS) if share >= least)
+
+
+def tell_agreement(most: int, total: int) -> str:
+    """Tell how many annotators agree; nothing where one vote is all there is.
+
+    >>> tell_agreement(2, 3), tell_agreement(3, 3), tell_agreement(1, 1)
+    ('2 of 3 agree', 'all 3 agree', '')
+    """
+    if total < 2:
+        return ""
+    return f"all {total:,} agree" if most == total else f"{most:,} of {total:,} agree"
 
 
 def _describe(cohort: Cohort, rows: list[int], root: Path | None, crop: Crop) -> list[Frame]:
@@ -161,17 +172,17 @@ def _describe(cohort: Cohort, rows: list[int], root: Path | None, crop: Crop) ->
         fields = agree_on_fields(
             root, cohort.paths.tolist(), None if devices is None else devices.tolist()
         )
-    consensus, agreement = _agree(cohort)
+    consensus, _ = _agree(cohort)
     patient = number_words(cohort.patient_ids) + 1 if cohort.patients_known else None
     starts = np.searchsorted(cohort.vote_frame, rows)
     ends = np.searchsorted(cohort.vote_frame, rows, side="right")
-    total = cohort.counts.sum(axis=1)
+    total, most = cohort.counts.sum(axis=1), cohort.counts.max(axis=1)
     return [
         Frame(
             name=str(cohort.frame_ids[row]),
             source=_draw(root, str(cohort.paths[row]), crop, fields),
             consensus=cohort.classes[consensus[row]],
-            band=BANDS[_band(float(agreement[row]))][1] if total[row] > 1 else "",
+            agreement=tell_agreement(int(most[row]), int(total[row])),
             votes=_list_votes(cohort, row, slice(start, end), int(consensus[row])),
             split="" if cohort.split is None else str(cohort.split[row]).replace("None", ""),
             patient=0 if patient is None else int(patient[row]),

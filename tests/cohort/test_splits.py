@@ -97,7 +97,10 @@ def test_many_patients_of_one_frame_each_are_split_exactly() -> None:
 def test_a_class_of_two_patients_is_refused_by_name() -> None:
     ids = np.array(["a", "b", "c", "d", "d", "e"])
     strata = np.array([0, 0, 0, 1, 1, 1])
-    message = "split: 2 patients in class 'b'; 3 are needed, one a split: add patients or merge it"
+    message = (
+        "split: 2 patients in class 'b'; each class needs 3 patients for a random split: "
+        "add patients, merge it, or give a split"
+    )
     with pytest.raises(CohortError) as error:
         resolve_split(RandomSplit(), cohort_of(ids), strata, seed=1)
     assert str(error.value) == message

@@ -168,3 +168,25 @@ def test_a_value_that_yaml_itself_stumbles_over_is_told_in_a_line(text, tmp_path
     assert len(caught.value.lines) == 1
     with pytest.raises(ConfigError, match="not valid YAML"):
         parse_config(page(), (f"seed={text}",))
+
+
+def test_a_wrong_choice_is_repeated_and_the_likeliest_is_suggested():
+    raw = page()
+    raw["student"]["network"]["kind"] = "resnet11"
+    raw["cohort"]["split"]["kind"] = "colum"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(raw)
+    split, network = caught.value.lines
+    assert "cohort.split.kind 'colum': must be one of 'random', 'column'" in split
+    assert split.endswith("; did you mean 'column'?")
+    assert "student.network.kind 'resnet11': must be" in network
+    assert network.endswith("; did you mean 'resnet10'?")
+
+
+def test_yaml_that_cannot_be_read_is_one_short_line_with_line_and_column(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("name: x\ncohort:\n  frames: [1, 2\n  votes: 3\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml line 4 column 8: not valid YAML: ") as caught:
+        read_config(path)
+    assert len(caught.value.lines) == 1
+    assert len(str(caught.value)) < len(str(path)) + 160

@@ -346,3 +346,43 @@ def test_the_verb_needs_one_key_and_a_mapping_outside(cohort, tmp_path, monkeypa
     done = call(cohort, "--out", out, "--key-env", "DEID_KEY", "--retain", "names")
     assert "dates, device, patient" in str(done.exception)
     assert not out.exists()
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEID_KEY", "k" * 32)
+    return ["--out", tmp_path / "out", "--key-env", "DEID_KEY"]
+
+
+def test_text_over_the_picture_is_told_before_the_work_and_looking_after_it(cohort, options):
+    done = call(cohort, *options, "--trust-field")
+    assert done.stderr.startswith("NOTE  --trust-field: text that a device writes over")
+    assert "Open some results of each device and look." in done.stdout
+
+
+def test_the_table_tells_how_many_files_of_which_size_each_rule_took(cohort, options, tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        """
+rules:
+  - {match: {kind: dicom, manufacturer: zq*}, black: [[0, 0, 40, 96]]}
+  - {match: {rows: 96}, clean: true}
+"""
+    )
+    for _ in range(2):  # the second time, from the record
+        done = call(cohort, *options, "--rules", path)
+        assert "6  rule 1: 96 x 128 (rows x columns)" in done.stdout
+        assert "1  rule 2: 96 x 128 (rows x columns)" in done.stdout
+        assert "NOTE  rule: black: Your rules made rectangles black; text elsewhere" in done.stdout
+        vague = "NOTE  rule 2 names neither manufacturer nor model"
+        assert vague in done.stderr
+        assert vague in done.stdout
+    told = json.loads(call(cohort, *options, "--rules", path, "--json").stdout)
+    assert told["rules"] == {"rule 1: 96 x 128": 6, "rule 2: 96 x 128": 1}
+
+
+def test_a_folder_with_nothing_to_de_identify_ends_with_one(tmp_path, options):
+    (tmp_path / "in").mkdir()
+    done = call(tmp_path / "in", *options)
+    assert done.exit_code == 1
+    assert "Nothing to de-identify" in done.stdout

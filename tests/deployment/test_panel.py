@@ -56,8 +56,10 @@ def test_a_frame_without_a_mask_is_refused():
 
 
 def test_nobody_vouches_for_a_video_by_the_word_for_images():
-    with pytest.raises(DamageError, match="burned-in text"):
+    with pytest.raises(DamageError, match="burned-in text") as told:
         plan(Picture("video", 96, 128), pixels=True, field=True)
+    assert "--video-pixels-are-clean" in told.value.todo
+    assert "--trust-field and --pixels-are-clean do not apply to videos" in told.value.todo
     assert plan(Picture("video", 96, 128), video=True).mask is None
 
 
@@ -94,7 +96,7 @@ private:
         ("- 1", "must hold"),
         ("{rules: 3}", "must be a list"),
         ("{rules: [{black: [[0, 0, 1, 1]]}]}", "needs `match:`"),
-        ("{rules: [{match: {rows: x}, clean: true}]}", "rows must be a int"),
+        ("{rules: [{match: {rows: x}, clean: true}]}", "rows must be a whole number"),
         ("{rules: [{match: {color: red}, clean: true}]}", "unknown 'color'"),
         ("{rules: [{match: {kind: film}, clean: true}]}", "dicom, image, video"),
         ("{rules: [{match: {}, clean: true, black: [[0, 0, 1, 1]]}]}", "one of"),
@@ -110,3 +112,25 @@ def test_a_wrong_rule_file_is_told_in_one_line(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words) as told:
         read_rules(write(tmp_path, text))
     assert len(told.value.lines) == 1
+
+
+def test_the_faults_of_a_rule_file_are_told_all_at_once(tmp_path):
+    text = """
+colors: []
+rules:
+  - match: {rows: x, color: red}
+    clean: true
+  - match: {}
+private: [3]
+"""
+    with pytest.raises(ConfigError) as told:
+        read_rules(write(tmp_path, text))
+    parts = ("'colors'", "rule 1: unknown 'color'", "rule 1: rows", "rule 2 must", "private 1")
+    assert len(told.value.lines) == len(parts)
+    assert all(part in line for part, line in zip(parts, told.value.lines, strict=True))
+
+
+def test_the_rule_that_took_a_file_is_told_with_the_files_size():
+    other = Rule({"rows": 97}, clean=True)
+    assert plan(rules=[other, BLACK]).took == "rule 2: 96 x 128"
+    assert plan(field=True).took == ""

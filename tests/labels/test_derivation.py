@@ -33,3 +33,21 @@ def test_skd_without_a_divided_class_is_refused(make_cohort, rule):
 def test_one_divided_class_is_enough_for_skd(make_cohort):
     examples, _ = derive_labels(make_cohort(VOTES, ("low", "high")), configure("skd", LEVELS))
     assert set(examples.subclass) == {"low/easy", "low/hard", "high/easy"}
+
+
+def test_quantiles_that_become_one_level_are_told_with_the_cause(make_cohort):
+    cohort = make_cohort([[0, 0, 1], [0, 1, 1]] * 18, ("low", "high"))
+    rule = {"kind": "agreement_levels", "quantiles": 2}
+    told = "2 quantiles became 1 level, because 100 % of training frames have agreement 0.67"
+    with pytest.raises(ConfigError, match=f"{told}; give levels"):
+        derive_labels(cohort, configure("skd", rule))
+    _, described = derive_labels(cohort, configure("kd", rule))
+    assert any(note.startswith(told) for note in described["notes"])
+
+
+def test_levels_merged_for_lack_of_frames_are_told_where_skd_is_refused(make_cohort):
+    cohort = make_cohort(VOTES, ("low", "high"))
+    with pytest.raises(
+        ConfigError, match=r"needs a class .*; low/hard \(.*\) merged into low/easy"
+    ):
+        derive_labels(cohort, configure("skd", LEVELS | {"min_size": 1000}))

@@ -13,7 +13,7 @@ from polypskd.metrics.resampling import Resampling
         st.tuples(st.floats(-3, 3), st.floats(0.01, 2)),
         min_size=2,
         max_size=8,
-        unique_by=lambda p: p[0],
+        unique_by=lambda p: round(p[0], 3),  # the oracle divides by a Q that underflows
     )
 )
 def test_q_and_i2_of_separate_levels_are_those_of_statsmodels(pairs):

@@ -159,7 +159,7 @@ def test_a_heading_sorts_its_table_both_ways_and_says_so(open_page: Any, report:
     head.get_by_role("button").press("Enter")
     assert [int(text) for text in column(table, 4)] == sorted(before, reverse=True)
     assert head.get_attribute("aria-sort") == "descending"
-    assert page.locator("#told").inner_text() == "Sorted by train, descending."
+    assert page.locator("#told").inner_text() == "Sorted by training, descending."
     table.get_by_role("button", name="Subclass").press("Space")
     assert head.get_attribute("aria-sort") is None
     assert column(table, 1) == sorted(column(table, 1))

@@ -69,6 +69,8 @@ def test_the_page_shows_the_votes_of_each_annotator_and_marks_those_that_differ(
     assert len(re.findall(r'<img src="data:image/jpeg;base64,[A-Za-z0-9+/=]+"', page)) == 20
     assert len(re.findall("<span>Dr B</span>", page)) == 20
     assert len(re.findall('<li class="other"><span>Dr C</span>', page)) == 2
+    assert len(re.findall("2 of 3 agree", page)) == 2
+    assert len(re.findall("all 3 agree", page)) == 18
     assert "patient 5" in page
     assert "secret" not in page
     assert "Research use only" in page
@@ -120,3 +122,15 @@ def test_the_page_asks_for_nothing_but_itself(tmp_path):
 def test_the_same_cohort_gives_the_same_bytes(seed):
     pages = {write_sheet("trial", make_cohort(400), None, seed=seed) for _ in range(2)}
     assert len(pages) == 1
+
+
+def test_large_numbers_are_written_with_thousands_separators():
+    left = tuple(Exclusion(f"x{i}.png", "no votes") for i in range(1234))
+    page = write_sheet("trial", replace(make_cohort(1868), exclusions=left), None)
+    assert "200 of 1,868 frames, chosen evenly" in page
+    assert "1,234 frames, and why" in page
+    assert "<li>1,234: no votes</li>" in page
+    faults = [Fault("votes.csv", "bad")] * 2100
+    page = write_sheet("trial", None, None, faults=faults)
+    assert "2,100 faults to mend" in page
+    assert "and 2,000 more" in page

@@ -42,6 +42,7 @@ TOLD_BY = {
 FEWEST_TASKS = 1000  # looked at for keys
 MOST_CLASSES = 50
 ANNOTATOR = re.compile(r"annotator|rater|reader|expert|doctor|physician|endoscopist", re.I)
+REGIONS = "regions: frame_label"
 FLAT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
 
 
@@ -67,22 +68,25 @@ def is_export(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
-def recognize_export(path: Path, frames: list[str] | None) -> Guess:
+def recognize_export(path: Path, frames: list[str] | None, regions: str = "tell") -> Guess:
     """Guess the section ``cohort.votes`` of an export.
 
     Args:
         path: the file, or the folder of LabelMe's files.
         frames: ids of the frames that exist, if there are any.
+        regions: ``frame_label`` if the class of a box or outline is a vote on its frame.
 
     Raises:
         CohortError: the file cannot be read, or holds no votes.
-        ConfigError: it is of no tool known here.
+        ConfigError: it is of no tool known here, or of other things than images.
     """
     kind = find_tool(path)
+    more = {} if regions == "tell" else {"regions": regions}
     best: tuple[AnyExport, Export] | None = None
     failed: CohortError | None = None
-    for keys in _list_keys(path, kind):
-        form = FORMS[kind](path=path, **keys)
+    ways = _list_keys(path, kind)
+    for keys in ways:
+        form = FORMS[kind].model_validate({"path": path, **keys, **more})
         try:
             export = read_export(form, frames)
         except CohortError as error:
@@ -93,7 +97,15 @@ def recognize_export(path: Path, frames: list[str] | None) -> Guess:
             best = (form, export)
         if 2 <= classes <= MOST_CLASSES:
             break
+    read = best is not None and len(best[1].table.cells) > 0
+    if not read and kind == "label_studio" and "frame" not in ways[0]:
+        raise ConfigError(
+            f"{path}: no task has an image: none of their data names a file or address of one; "
+            "export the project in which frames were labeled"
+        )
     if best is None:
+        if failed is not None and REGIONS in str(failed):
+            raise ConfigError(f"{failed}; with --regions frame_label, init takes them") from None
         raise failed or ConfigError(f"{path}: no votes in this export")
     chosen, export = best
     votes = chosen.model_dump(mode="json", exclude_defaults=True) | {"path": path.as_posix()}

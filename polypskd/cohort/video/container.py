@@ -134,7 +134,7 @@ def load_av() -> Any:
     except ImportError:
         raise DamageError(
             "videos need the package av, which is not installed",
-            todo="pip install 'polypskd[video]'",
+            todo="pip install 'polypskd[video]' (in a clone: '.[video]')",
         ) from None
     if av.logging.get_level() is not None:
         av.logging.set_level(None)

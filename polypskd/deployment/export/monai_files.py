@@ -106,10 +106,9 @@ def describe_inference(stored: Stored, temperature: float, crop: Crop) -> dict[s
         NETWORK: {"_target_": f"monai.networks.nets.{name}", **arguments},
         "network": f"$@{NETWORK}.to(@device).eval()",
         "weights": f"$@network.load_state_dict(load_file(@bundle_root + '/{WEIGHTS}'))",
-        "datalist": "$[str(Path(@dataset_dir) / name) for name in "
-        "list_frames(Path(@dataset_dir))[0]]",
-        "preprocessing": "$lambda path: torch.from_numpy(normalize(prepare_frame("
-        "read_cropped(Path(path), @crop), @size))).permute(2, 0, 1)",
+        "datalist": "$list_frames(Path(@dataset_dir))[0]",
+        "preprocessing": "$lambda name: torch.from_numpy(normalize(prepare_frame("
+        "read_cropped(Path(@dataset_dir), name, @crop), @size))).permute(2, 0, 1)",
         "dataset": {
             "_target_": "monai.data.Dataset",
             "data": "@datalist",

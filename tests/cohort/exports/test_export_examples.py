@@ -16,11 +16,13 @@ from export_writers import (
     write_json,
     write_label_studio,
 )
+from typer.testing import CliRunner
 
+from polypskd.cli import app
 from polypskd.cohort.load import load_cohort
 from polypskd.cohort.page import write_config
 from polypskd.cohort.recognition import recognize_votes
-from polypskd.config import parse_config
+from polypskd.config import parse_config, read_config
 from polypskd.errors import ConfigError
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "annotations" / "example"
@@ -122,3 +124,50 @@ def test_init_takes_an_export_and_check_tells_what_is_not_used(tmp_path, monkeyp
         assert not end.value.code
         told = capsys.readouterr().out
         assert "not used: 12 × prediction: it is not a person's vote" in " ".join(told.split())
+
+
+def draw_box(label: str) -> dict:
+    value = {"x": 1, "y": 1, "width": 5, "height": 5, "rectanglelabels": [label]}
+    return {"type": "rectanglelabels", "from_name": "box", "value": value}
+
+
+def test_regions_beside_votes_are_a_commented_line_that_reads_them(tmp_path):
+    done = ([choice("a")], [choice("b")], [draw_box("b")])
+    tasks = [task(i, f"f{i}.png", annotation(1, *results)) for i, results in enumerate(done)]
+    path = write_json(tmp_path / "x.json", tasks)
+    text = write_config(recognize_votes(None, path), Path())
+    line = "    # regions: frame_label   # boxes and outlines become votes on their frames"
+    assert line in text.splitlines()
+    for page, votes in ((text, 2), (text.replace("# regions:", "regions:"), 3)):
+        config = parse_config(yaml.safe_load(page)).cohort
+        assert load_cohort(config).counts.sum() == votes
+
+
+def test_an_export_of_regions_alone_points_to_the_option_that_takes_them(tmp_path):
+    tasks = [task(i, f"f{i}.png", annotation(1, draw_box("ab"[i % 2]))) for i in range(4)]
+    path = write_json(tmp_path / "x.json", tasks)
+    with pytest.raises(ConfigError, match="--regions frame_label, init takes them"):
+        recognize_votes(None, path)
+    out = tmp_path / "polypskd.yaml"
+    words = ["init", "--votes", str(path), "--out", str(out)]
+    done = CliRunner().invoke(app, [*words, "--regions", "frame_label"])
+    assert done.exit_code == 0
+    assert load_cohort(read_config(out).cohort).counts.sum() == 4
+
+
+def test_a_project_of_texts_is_told_in_one_line(tmp_path):
+    tasks = [task(i, "", annotation(1, choice("ab"[i % 2]))) for i in range(30)]
+    for one in tasks:
+        one["data"] = {"text": "a report"}
+    with pytest.raises(ConfigError, match="no task has an image") as told:
+        recognize_votes(None, write_json(tmp_path / "x.json", tasks))
+    assert len(told.value.lines) == 1
+
+
+def test_an_export_of_one_class_is_told_by_its_name(tmp_path):
+    tasks = [task(i, f"f{i}.png", annotation(1, choice("polyp"))) for i in range(3)]
+    with pytest.raises(ConfigError, match="only one class, 'polyp' in this export; two are"):
+        recognize_votes(None, write_json(tmp_path / "x.json", tasks))
+    tasks.append(task(9, "f9.png", annotation(1, draw_box("none"))))
+    with pytest.raises(ConfigError, match="--regions frame_label takes them"):
+        recognize_votes(None, write_json(tmp_path / "x.json", tasks))
