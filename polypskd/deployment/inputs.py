@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.cohort.address import DICOM, VIDEO, holds_many, join_address
+from polypskd.cohort.address import DICOM, VIDEO, holds_many
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import READERS, check_within
 from polypskd.deployment.fast_jpeg import Room, decode
@@ -296,8 +296,3 @@ def _read_dicom_video(path: Path, uid: str, stride: int, max_megapixels: float) 
                 yield Shot(index + 1, video.read(index), uid)
             except DamageError as damage:
                 yield Shot(index + 1, None, uid, damage)
-
-
-def name_frame(source: Source, number: int | None) -> str:
-    """Name one frame: `exam/clip.mp4#312`."""
-    return join_address(source.name, number)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from polypskd.cohort.address import join_address
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment import inputs
 from polypskd.deployment.bundle import Bundle
@@ -102,7 +103,7 @@ class PartJudge:
         return [self._judge_source(source, part) for source in part.sources]
 
     def _judge_source(self, source: Source, part: Part) -> bytes:
-        name = inputs.name_frame(source, part.numbers[0] if part.numbers else None)
+        name = join_address(source.name, part.numbers[0] if part.numbers else None)
         entry: Entry = {"part": name, "source": source.name, "sha256": part.sha256}
         entry |= {"frames": [], "faults": []}
         try:
@@ -150,7 +151,7 @@ class PartJudge:
 
 
 def _note(entry: Entry, source: Source, number: int | None, damage: DamageError) -> None:
-    where = inputs.name_frame(source, number)
+    where = join_address(source.name, number)
     entry["faults"].append([where, damage.what, damage.value, damage.todo])
 
 
