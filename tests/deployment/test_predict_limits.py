@@ -1,6 +1,5 @@
 """What a bundle's limits make of frames, and how frames of DICOM files and videos are answered."""
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -9,10 +8,9 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+from predicting import predict, rows_of
 from small_bundle import CLASSES, SIZE, build_network, write_bundle
-from typer.testing import CliRunner
 
-from polypskd.cli import app
 from polypskd.cohort.opened import Limits, read_of_many
 from polypskd.cohort.preparation import prepare_frame
 from polypskd.cohort.quality import measure_quality
@@ -21,22 +19,10 @@ from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.predictor import Predictor
 from polypskd.deployment.results import list_limits
-from polypskd.errors import ArtifactError, PolypskdError
+from polypskd.errors import ArtifactError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cohort"))
 from hospital_files import write_dicom, write_video
-
-
-def predict(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["predict", *map(str, arguments), "--quiet"])
-    if isinstance(done.exception, PolypskdError):
-        return 1, str(done.exception)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.output
-
-
-def rows_of(out: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
-    return list(csv.DictReader((out / name).read_text().splitlines()))
 
 
 def mucosa(seed: int = 0, level: float = 1.0) -> np.ndarray:

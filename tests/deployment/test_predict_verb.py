@@ -1,6 +1,5 @@
 """`predict` as a user runs it: files in, tables out, whatever lies among them."""
 
-import csv
 import hashlib
 import json
 import os
@@ -14,13 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from predicting import predict, rows_of
 from small_bundle import CLASSES, SIZE, SLOPES, write_bundle
-from typer.testing import CliRunner
 
-from polypskd.cli import app
 from polypskd.cohort.frames import read_frame
 from polypskd.cohort.preparation import prepare_frame
-from polypskd.errors import PolypskdError
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (60, 80)) -> Path:
@@ -48,18 +45,6 @@ def frames(tmp_path):
             seed,
         )
     return tmp_path / "in"
-
-
-def predict(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["predict", *map(str, arguments), "--quiet"])
-    if isinstance(done.exception, PolypskdError):
-        return 1, str(done.exception)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.output
-
-
-def rows_of(out: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
-    return list(csv.DictReader((out / name).read_text().splitlines()))
 
 
 def names_in(folder: Path) -> list[str]:
