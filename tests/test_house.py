@@ -23,6 +23,11 @@ ROOMS = {
     "openjpeg": DICOM_ROOMS,
     "jpeg_ls": DICOM_ROOMS,
     "simplejpeg": DICOM_ROOMS,
+    "pynetdicom": {"deployment/pacs/"},
+    "dicomweb_client": {"deployment/pacs/"},
+    "requests": {"deployment/pacs/"},
+    "socket": {"deployment/pacs/"},
+    "highdicom": {"deployment/"},
     "av": {"cohort/video", "deployment/video_streams.py"},
     "sklearn": {"metrics/"},
     "typer": {"cli.py", "commands/"},
@@ -36,7 +41,7 @@ ROOMS = {
 }
 LIGHT = {"artifacts.py", "errors.py", "ranks.py", "job.py"}
 LIGHT |= {"pipeline.py", "account.py", "verbs.py", "runs.py", "summary.py"}
-BANNED = {"torchvision", "timm", "requests", "urllib", "socket", "http", "pickle"}
+BANNED = {"torchvision", "timm", "urllib", "http", "pickle"}
 
 
 def imports(path: Path) -> set[str]:
