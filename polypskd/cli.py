@@ -21,7 +21,7 @@ from polypskd.commands.options import say
 from polypskd.commands.predict import predict
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
-from polypskd.errors import PolypskdError
+from polypskd.errors import PolypskdError, list_places
 from polypskd.job import complain, leave
 from polypskd.ranks import world_size
 
@@ -90,8 +90,10 @@ def _run_verb() -> int:
             say({"error": list(lines), "exit": 1}, "", as_json=True)
         return 1
     except Exception as error:
+        # Where it happened, not what it says: a message may quote a frame's or a patient's name.
+        places = " < ".join(list_places(error)[:-4:-1])
         complain(
-            f"polypskd: internal error ({type(error).__name__}: {error}); this is our fault, "
+            f"polypskd: internal error ({type(error).__name__} in {places}); this is our fault, "
             "please report it with the last lines of the run's log.jsonl\n"
         )
         return 3

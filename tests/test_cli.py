@@ -239,3 +239,17 @@ def test_every_verb_explains_itself(verb):
     told = call(verb, "--help")
     assert told.returncode == 0
     assert len(told.stdout) > 100
+
+
+def test_our_own_fault_is_told_by_its_place_and_without_what_it_quotes():
+    code = (
+        "import json, sys, polypskd.cli as cli\n"
+        "def fail(*words, **more): raise KeyError('Jane Doe')\n"
+        "json.dumps = fail; sys.argv = ['polypskd', 'schema']; cli.main()"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 3
+    assert told.stderr.startswith(
+        "polypskd: internal error (KeyError in fail (<string>:2) < schema"
+    )
+    assert "Jane" not in told.stdout + told.stderr
