@@ -4,6 +4,7 @@ PolypskdError                 anything this package raises on purpose
 ├── ConfigError               the YAML or a --set override is not valid
 ├── CohortError               frames, votes, patients or splits are faulty (carries every Fault)
 ├── ArtifactError             a run's file is missing, stale or damaged
+├── ArchiveError              the archive (PACS) cannot be reached, refuses, or answers oddly
 └── OutputError               an output exists already or cannot be written
 
 All of them are the user's to mend: the command line prints them in one line each and exits with 1.
@@ -102,6 +103,21 @@ class ArtifactError(PolypskdError):
 
 class OutputError(PolypskdError):
     """An output exists already or cannot be written."""
+
+
+class ArchiveError(PolypskdError):
+    """The archive (PACS) cannot be reached, refuses, or answers oddly.
+
+    Args:
+        message: one line, with what to do; never a credential, and nothing of a patient.
+        transient: whether the same may well succeed later: a refused connection, a time-out, 503.
+        gone: whether what was asked for is no longer there.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, gone: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.gone = gone
 
 
 class CohortError(PolypskdError):

@@ -1,0 +1,1 @@
+"""Answering the archive (PACS): studies in, results out, each exactly once."""

@@ -1,0 +1,370 @@
+"""How the archive is reached, what is asked for and what is sent back: a YAML file.
+
+Passwords and tokens never stand in it: they come from environment variables or from files that
+their owner alone can read.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from polypskd.config.misfits import describe_misfit
+from polypskd.config.section import Count, Section
+from polypskd.config.yaml_text import PageError, parse_yaml, read_text
+from polypskd.deployment.pacs.archive import Query
+from polypskd.errors import ConfigError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Title = Annotated[
+    str, Field(min_length=1, max_length=16, pattern=r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")
+]
+Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:-]+$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_]{2,16}$")]
+Kind = Literal["sr", "presentation_state", "secondary_capture", "pdf"]
+SECRETS = ("password", "token", "secret", "passphrase", "passwd", "api_key")
+INSTEAD = "secrets never stand in this file; name a variable (password_env) or a file of mode 600"
+
+
+class Tls(Section):
+    """Which certificates are trusted and shown.
+
+    Args:
+        ca_file: certificates (PEM) of a private authority; they replace the public ones.
+        client_cert: certificate (PEM) that this side shows.
+        client_key: its key (PEM, not encrypted), a file of mode 600.
+        server_name: name in the other side's certificate, where it is not the host's (DIMSE).
+    """
+
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    server_name: str = ""
+
+    @model_validator(mode="after")
+    def _come_together(self) -> Tls:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("client_cert and client_key come together")
+        return self
+
+
+class DicomWeb(Section):
+    """An archive that speaks DICOMweb.
+
+    Args:
+        url: of the service, as ``https://pacs.example.org/dicom-web``.
+        username: for a password (Basic); a token (Bearer) needs none.
+        password_env: environment variable with the password.
+        password_file: file with it.
+        token_env: environment variable with a token.
+        token_file: file with it; read anew for each connection, as tokens change.
+        tls: certificates.
+        allow_plain: whether http is let pass to another machine, unencrypted.
+    """
+
+    kind: Literal["dicomweb"]
+    url: Annotated[str, Field(max_length=1000)]
+    username: Annotated[str, Field(max_length=255)] = ""
+    password_env: Variable | None = None
+    password_file: Path | None = None
+    token_env: Variable | None = None
+    token_file: Path | None = None
+    tls: Tls = Tls()
+    allow_plain: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _is_plain_address(cls, url: str) -> str:
+        scheme, mark, rest = url.partition("://")
+        if not mark or scheme not in {"http", "https"}:
+            raise ValueError("must begin with https:// (or http:// on this machine)")
+        if "@" in rest or "?" in rest or "#" in rest or not rest.isprintable() or " " in rest:
+            raise ValueError("must be an address alone: no user, password, ? or #")
+        if not rest.split("/")[0]:
+            raise ValueError("names no host")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _fits(self) -> DicomWeb:
+        given = [self.password_env, self.password_file, self.token_env, self.token_file]
+        ways = sum(one is not None for one in given)
+        if ways > 1:
+            raise ValueError("give one of password_env, password_file, token_env, token_file")
+        has_password = self.password_env is not None or self.password_file is not None
+        if has_password != bool(self.username):
+            raise ValueError("username and password_env or password_file come together")
+        if self.url.startswith("http://") and not (self.allow_plain or is_loopback(self.host)):
+            raise ValueError(
+                "http would send patients' data and the password unencrypted; use https, or set "
+                "allow_plain: true where the network itself is encrypted"
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host's name or number, without the port."""
+        place = self.url.partition("://")[2].split("/")[0]
+        if place.startswith("["):
+            return place[1:].partition("]")[0]
+        return place.partition(":")[0]
+
+
+class Dimse(Section):
+    """An archive that speaks DIMSE, the classic DICOM network protocol.
+
+    Args:
+        host: its name or number.
+        port: its port.
+        called_ae: its AE title.
+        calling_ae: ours, as the archive knows it.
+        retrieve: ``get`` over the same connection, or ``move`` to `listen_port` of this machine.
+        listen_host: address on which moved instances are awaited.
+        listen_port: port on which moved instances are awaited; the archive must know it.
+        tls: certificates; None for a connection without TLS.
+        allow_plain: whether a connection without TLS to another machine is let pass.
+    """
+
+    kind: Literal["dimse"]
+    host: Host
+    port: Port
+    called_ae: Title
+    calling_ae: Title = "POLYPSKD"
+    retrieve: Literal["get", "move"] = "get"
+    listen_host: Host = "127.0.0.1"
+    listen_port: Port | None = None
+    tls: Tls | None = None
+    allow_plain: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Dimse:
+        if self.retrieve == "move" and self.listen_port is None:
+            raise ValueError("retrieve: move needs listen_port, which the archive sends to")
+        if self.tls is None and not (self.allow_plain or is_loopback(self.host)):
+            raise ValueError(
+                "a connection without TLS would send patients' data unencrypted; give tls: with "
+                "ca_file, or set allow_plain: true where the network itself is encrypted"
+            )
+        return self
+
+
+class Asked(Section):
+    """Which studies are judged.
+
+    Args:
+        modalities: of the series that are judged; a study must have one of them.
+        since: first day of the study.
+        until: last day of the study.
+        last_days: so many days back from today, today included, instead of the two.
+        station: station name of the series that are judged; "" for any.
+        description: of the study; ``*`` and ``?`` stand for letters.
+        most: so many studies at the most in one answer.
+    """
+
+    modalities: Annotated[tuple[Modality, ...], Field(max_length=16)] = ("ES",)
+    since: date | None = None
+    until: date | None = None
+    last_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    station: Annotated[str, Field(max_length=16)] = ""
+    description: Annotated[str, Field(max_length=64)] = ""
+    most: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+
+    @model_validator(mode="after")
+    def _fits(self) -> Asked:
+        if self.last_days is not None and (self.since or self.until):
+            raise ValueError("give last_days, or since and until, not both")
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("since is later than until")
+        return self
+
+    def build_query(self, today: date | None = None) -> Query:
+        """Build what an archive is asked.
+
+        Args:
+            today: for `last_days`; the day by this machine's clock if not given.
+        """
+        since = self.since
+        if self.last_days is not None:
+            day = today or datetime.now(UTC).astimezone().date()
+            since = day - timedelta(days=self.last_days - 1)
+        return Query(
+            modalities=self.modalities,
+            since=since,
+            until=self.until,
+            station=self.station,
+            description=self.description,
+            most=self.most,
+        )
+
+
+class Transfer(Section):
+    """How patient the connection is, and how much it takes.
+
+    Args:
+        connect_s: seconds until a connection stands.
+        read_s: seconds of silence until it is given up.
+        tries: so often in all, if errors are of the kind that passes.
+        first_wait_s: before the second try; each further wait is twice as long, plus jitter.
+        longest_wait_s: no wait is longer.
+        deadline_s: after so many seconds no further try is begun.
+        most_megabytes: of one instance.
+        batch_files: stored at once.
+        batch_megabytes: stored at once; one larger file goes alone.
+    """
+
+    connect_s: Seconds = 10
+    read_s: Seconds = 60
+    tries: Annotated[int, Field(ge=1, le=1000)] = 6
+    first_wait_s: Annotated[float, Field(ge=0, le=3600)] = 1
+    longest_wait_s: Annotated[float, Field(ge=0, le=3600)] = 60
+    deadline_s: Seconds = 900
+    most_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 2048
+    batch_files: Annotated[int, Field(ge=1, le=1000)] = 20
+    batch_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 64
+
+
+class Receiver(Section):
+    """That studies are sent to us (C-STORE), instead of being asked for.
+
+    Args:
+        host: address on which they are awaited.
+        port: port.
+        ae: our AE title.
+        callers: AE titles that may send; an empty list lets nobody.
+        tls: certificates; None for no TLS.
+        allow_plain: whether other machines may send without TLS.
+    """
+
+    host: Host = "127.0.0.1"
+    port: Port
+    ae: Title = "POLYPSKD"
+    callers: Annotated[tuple[Title, ...], Field(min_length=1, max_length=100)]
+    tls: Tls | None = None
+    allow_plain: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Receiver:
+        if self.tls is None and not (self.allow_plain or is_loopback(self.host)):
+            raise ValueError(
+                "a receiver without TLS would take patients' data unencrypted; give tls: with "
+                "client_cert and client_key, or set allow_plain: true"
+            )
+        return self
+
+
+class Watching(Section):
+    """How `polypskd watch` waits for new studies.
+
+    Args:
+        poll_s: seconds between two questions.
+        settle_s: a study is judged once it has not grown for so many seconds.
+        queue: so many studies (or, of a receiver, instances) wait at the most.
+        heartbeat_s: seconds between two lines that say that it is at work.
+        receiver: for studies that are sent to us.
+    """
+
+    poll_s: Seconds = 60
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 120
+    queue: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    heartbeat_s: Seconds = 300
+    receiver: Receiver | None = None
+
+
+class Settings(Section):
+    """The settings file.
+
+    Args:
+        archive: how it is reached.
+        query: which studies are judged.
+        send: which results are stored in the archive.
+        transfer: patience and limits.
+        watch: for `polypskd watch`.
+        stride: every n-th frame of videos.
+        threads: frames judged at a time; one a core if not given.
+    """
+
+    archive: Annotated[DicomWeb | Dimse, Field(discriminator="kind")]
+    query: Asked = Asked()
+    send: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("sr",)
+    transfer: Transfer = Transfer()
+    watch: Watching = Watching()
+    stride: Count = 1
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+
+    @field_validator("send")
+    @classmethod
+    def _once(cls, send: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if len({*send}) < len(send):
+            raise ValueError("a kind stands twice")
+        return send
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("pacs.example.org")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a settings file; paths in it are taken from its folder.
+
+    Raises:
+        ConfigError: it is missing, not YAML, or does not fit; no value of a secret is repeated.
+    """
+    try:
+        raw = parse_yaml(read_text(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; docs/pacs.md shows one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
+        ) from None
+    except PageError as error:
+        # Its words may quote a line, and the line a password.
+        raise ConfigError(f"{path}{error.place}: not valid YAML; docs/pacs.md shows one") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: must be a YAML mapping; docs/pacs.md shows one")
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        told = [_describe(raw, item) for item in error.errors()]
+        raise ConfigError("\n".join(f"{path}: {line}" for line in told)) from None
+    made: dict[str, Any] = _absolute(settings.model_dump(), path.parent.resolve())
+    return Settings.model_validate(made)
+
+
+def _describe(raw: dict[str, Any], item: Any) -> str:
+    names = [part for part in item["loc"] if isinstance(part, str)]
+    place = ".".join(name for name in names if name not in {"dicomweb", "dimse"})
+    last = str(item["loc"][-1]) if item["loc"] else ""
+    if item["type"] == "extra_forbidden":
+        if last.lower() in SECRETS:
+            return f"{place}: {INSTEAD}"
+        return f"{place}: unknown key; docs/pacs.md lists the keys"
+    if last == "url" or last.startswith(SECRETS):
+        why = str(item.get("ctx", {}).get("error", "is not of the right kind"))
+        return f"{place}: {why}"  # what stands there may hold a password
+    if item["type"] == "union_tag_not_found":
+        return f"{place}: needs the key kind: dicomweb or dimse"
+    return describe_misfit(raw, item)
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, Path):
+        return value if value.is_absolute() else folder / value
+    if isinstance(value, dict):
+        return {key: _absolute(item, folder) for key, item in value.items()}
+    return value
