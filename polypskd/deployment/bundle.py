@@ -24,6 +24,7 @@ from polypskd.deployment.manifest import (
 from polypskd.errors import ArtifactError
 
 MODEL = "student.onnx"
+EVIDENCE = "evidence.onnx"
 WEIGHTS = "student.safetensors"
 CARD = "model_card.md"
 CODEBOOK = "codebook.json"

@@ -52,8 +52,40 @@ def build_network(size: int = SIZE, classes: int = 2) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def write_bundle(folder: Path, network: bytes | None = None, **limits: Any) -> Path:
-    """Write a bundle folder as `open_bundle` wants it; `limits` replace those of limits.json."""
+def build_evidence(size: int = SIZE) -> bytes:
+    """Give an ONNX model of maps: the first class looks at red, the second at green."""
+    weights = [numpy_helper.from_array(np.array([0, 1], np.int64), "chosen")]
+    weights += [numpy_helper.from_array(np.array(255, np.float32), "most")]
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["colors"], perm=[0, 3, 1, 2]),
+        helper.make_node("Gather", ["colors", "chosen"], ["two"], axis=1),
+        helper.make_node("Div", ["two", "most"], ["evidence_map"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "maps",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["B", size, size, 3])],
+        [helper.make_tensor_value_info("evidence_map", TensorProto.FLOAT, ["B", 2, size, size])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def write_bundle(
+    folder: Path,
+    network: bytes | None = None,
+    *,
+    more: dict[str, bytes] | None = None,
+    **limits: Any,
+) -> Path:
+    """Write a bundle folder as `open_bundle` wants it.
+
+    `more` are files beside the usual ones, such as `{"evidence.onnx": build_evidence()}`; `limits`
+    replace those of limits.json.
+    """
 
     def code(number: int) -> dict[str, str]:
         return {"value": f"P{number}", "scheme": "99POLYPSKD", "meaning": f"Class {number}"}
@@ -87,7 +119,7 @@ def write_bundle(folder: Path, network: bytes | None = None, **limits: Any) -> P
         "limits.json": write_canonical(page),
         "configs/metadata.json": b"{}\n",
         "configs/inference.json": b"{}\n",
-    }
+    } | (more or {})
     manifest = {
         "format": "polypskd-bundle",
         "format_version": 1,

@@ -108,7 +108,7 @@ def test_the_same_run_gives_the_same_bundle(made, exported, tmp_path, monkeypatc
     calm(monkeypatch)
     again = export_bundle(source(made), tmp_path / "again", Wish()).bundle
     names = [*again.manifest.files, "manifest.json"]
-    assert len(names) == 8
+    assert len(names) == 9
     for name in names:
         assert (again.folder / name).read_bytes() == (exported.bundle.folder / name).read_bytes()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from polypskd.deployment.bundle import (
     CARD,
     CODEBOOK,
+    EVIDENCE,
     INFERENCE,
     LIMITS,
     METADATA,
@@ -24,6 +25,12 @@ from polypskd.deployment.bundle import (
     open_bundle,
 )
 from polypskd.deployment.export.codebook import build_codebook
+from polypskd.deployment.export.evidence import (
+    build_evidence,
+    check_maps,
+    map_with_onnx,
+    map_with_torch,
+)
 from polypskd.deployment.export.graph import build_graph
 from polypskd.deployment.export.limits import derive_limits
 from polypskd.deployment.export.material import Material, Source, open_material
@@ -140,11 +147,13 @@ def export_bundle(
             material.validation.origin,
         )
         check_parity(parity)
+        evidence, apart = _build_evidence(material, sample)
+        parity = replace(parity, evidence=apart)
         models, forms = _try_forms(graph, sample, wish, material, tell)
         pages = _write_pages(material, tell) | {CODEBOOK: codebook.model_dump(mode="json")}
         copies = {name: (source.run / name).read_bytes() for name in (WEIGHTS, CARD)}
         texts = {name: write_canonical(page) for name, page in pages.items()}
-        files = {MODEL: graph} | models | copies | texts
+        files = {MODEL: graph} | evidence | models | copies | texts
         for name, data in files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
@@ -156,6 +165,18 @@ def export_bundle(
 
     parity, forms = place_folder(out, write, overwrite=overwrite)
     return Exported(open_bundle(out), parity, forms, {"bf16": obstacle} if obstacle else {})
+
+
+def _build_evidence(
+    material: Material, sample: NDArray[np.uint8]
+) -> tuple[dict[str, bytes], float | None]:
+    """Build the graph of the evidence map, where the network has one, and compare it."""
+    stored, temperature = material.stored, material.temperature
+    graph = build_evidence(stored, temperature)
+    if graph is None:
+        return {}, None
+    expected = map_with_torch(stored, temperature, sample)
+    return {EVIDENCE: graph}, check_maps(expected, map_with_onnx(graph, sample))
 
 
 def _write_pages(material: Material, tell: Tell) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from polypskd.models.checkpoint import Stored
 from polypskd.models.predict import Frames, predict_logits
 
 TOLERANCE = 1e-4
+MAP_TOLERANCE = 1e-3  # of an evidence map's strongest place
 BATCH = 32
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,7 @@ class Parity:
         classes: largest difference of a class probability.
         subclasses: of a subclass probability.
         confidence: of the confidence.
+        evidence: of the evidence map, at its strongest place 1; None where there is no map.
     """
 
     frames: int
@@ -54,15 +56,16 @@ class Parity:
     classes: float
     subclasses: float
     confidence: float
+    evidence: float | None = None
 
     @property
     def largest(self) -> float:
-        """The largest of all differences."""
+        """The largest difference of a probability."""
         return max(self.classes, self.subclasses, self.confidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
-        return {
+        told: dict[str, Any] = {
             "frames": self.frames,
             "origin": self.origin,
             "max_difference": {
@@ -72,6 +75,12 @@ class Parity:
             },
             "tolerance": TOLERANCE,
         }
+        if self.evidence is not None:
+            told["evidence_map"] = {
+                "max_difference": self.evidence,
+                "tolerance": MAP_TOLERANCE,
+            }
+        return told
 
 
 def answer_with_torch(stored: Stored, temperature: float, frames: Frames) -> Answers:
