@@ -1,0 +1,57 @@
+"""Files of instances, on their way in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from polypskd.artifacts import describe_fault
+from polypskd.errors import OutputError
+
+
+@contextlib.contextmanager
+def write_aside(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """Write a file that appears whole or not at all, closed to others.
+
+    Args:
+        path: where it appears.
+
+    Yields:
+        What takes the next bytes.
+
+    Raises:
+        OutputError: it cannot be written; the disk may be full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path.parent}: {describe_fault(error)}") from None
+    temporary = Path(name)
+
+    def write(piece: bytes) -> None:
+        try:
+            file.write(piece)
+        except OSError as error:
+            raise OutputError(f"{path.parent}: {describe_fault(error)}") from None
+
+    try:
+        with os.fdopen(handle, "wb", buffering=0) as file:
+            yield write
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_uid(path: Path) -> str:
+    """Read the SOP Instance UID of a DICOM file.
+
+    Raises:
+        DamageError: it is no DICOM file.
+        OSError: it cannot be opened.
+    """
+    from polypskd.cohort.dicom import read_attributes
+
+    return read_attributes(path, {"uid": "SOPInstanceUID"}).columns["uid"]
