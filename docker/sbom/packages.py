@@ -1,0 +1,155 @@
+"""Packages of the system and Python distributions, as they are installed or locked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from email.message import Message
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from parts import Part, SbomError, build_purl, normalize
+
+LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.ASCII)
+HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+STATUS = re.compile(r"var/lib/dpkg/(?:status|status\.d/.+)")
+LICENSE = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
+LONGEST = 100  # letters of a license's name; more is the license itself
+# Classifiers that name one license; "BSD License" may be any of four.
+CLASSIFIED = {
+    "License :: OSI Approved :: MIT License": "MIT",
+    "License :: OSI Approved :: Apache Software License": "Apache-2.0",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "License :: OSI Approved :: ISC License (ISCL)": "ISC",
+    "License :: OSI Approved :: Python Software Foundation License": "PSF-2.0",
+}
+
+
+def read_lock(path: Path) -> tuple[Part, ...]:
+    """Read the distributions of a lock file, each with the hashes that may be installed.
+
+    Raises:
+        SbomError: it cannot be read, or a line has no version or no hash.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SbomError(f"{path}: cannot be read ({type(error).__name__})") from None
+    lines = text.replace("\\\n", " ").splitlines()
+    wanted = [line for line in lines if line.strip() and line.lstrip()[0] not in "#-"]
+    parts = []
+    for line in wanted:
+        found, hashes = LOCKED.match(line), tuple(sorted(HASH.findall(line)))
+        if found is None or not hashes:
+            raise SbomError(f"{path}: {line[:60]!r} has no version or no hash; lock it anew")
+        parts.append(_build_python(found[1], found[2], sha256=hashes))
+    if not parts:
+        raise SbomError(f"{path}: names no distribution")
+    return tuple(parts)
+
+
+def list_distributions(files: Mapping[str, bytes]) -> Iterator[Part]:
+    """List the Python distributions that are installed."""
+    for path, data in sorted(files.items()):
+        if path.endswith(".dist-info/METADATA"):
+            page = BytesHeaderParser().parsebytes(data)
+            expression, names = _read_license(page)
+            yield _build_python(
+                str(page["Name"]), str(page["Version"]), expression=expression, licenses=names
+            )
+
+
+def list_system_packages(files: Mapping[str, bytes]) -> Iterator[Part]:
+    """List the Debian packages that are installed."""
+    release = _read_release(files)
+    system = release.get("ID", "debian")
+    for path, data in sorted(files.items()):
+        if not STATUS.fullmatch(path) or path.endswith(".md5sums"):
+            continue
+        for block in re.split(rb"\n\s*\n", data.strip()):
+            page = BytesHeaderParser().parsebytes(block)
+            told = str(page["Status"] or "install ok installed")
+            if page["Package"] and told.endswith(" installed"):
+                name, version = str(page["Package"]), str(page["Version"])
+                marks = {"arch": str(page["Architecture"])}
+                if "VERSION_ID" in release:
+                    marks["distro"] = f"{system}-{release['VERSION_ID']}"
+                yield Part(
+                    "os",
+                    name,
+                    version,
+                    build_purl("deb", system, name, version, **marks),
+                    licenses=_read_copyright(files.get(f"usr/share/doc/{name}/copyright", b"")),
+                    supplier=system.capitalize(),
+                )
+
+
+def join(locked: tuple[Part, ...], installed: tuple[Part, ...], where: str) -> tuple[Part, ...]:
+    """Give installed distributions the hashes of the lock, and see that none is missing.
+
+    Args:
+        locked: what must be there.
+        installed: what is there; empty where no image was read.
+        where: for the message.
+
+    Raises:
+        SbomError: one is missing, or there in another version.
+    """
+    if not installed:
+        return locked
+    hashes = {(normalize(one.name), one.version): one.sha256 for one in locked}
+    there = {(normalize(one.name), one.version) for one in installed}
+    for name, version in sorted(set(hashes) - there):
+        found = ", ".join(sorted(has for one, has in there if one == name)) or "none"
+        raise SbomError(f"{where}: has not {name} {version} of the lock ({found} is there)")
+    return tuple(
+        Part(
+            one.kind,
+            one.name,
+            one.version,
+            one.purl,
+            hashes.get((normalize(one.name), one.version), ()),
+            expression=one.expression,
+            licenses=one.licenses,
+        )
+        for one in installed
+    )
+
+
+def _build_python(
+    name: str,
+    version: str,
+    *,
+    sha256: tuple[str, ...] = (),
+    expression: str = "",
+    licenses: tuple[str, ...] = (),
+) -> Part:
+    purl = build_purl("pypi", "", normalize(name), version)
+    return Part("python", name, version, purl, sha256, "", expression, licenses)
+
+
+def _read_license(page: Message) -> tuple[str, tuple[str, ...]]:
+    """Give the SPDX expression, or else names."""
+    if page["License-Expression"]:
+        return str(page["License-Expression"]).strip(), ()
+    classified = [
+        str(one) for one in page.get_all("Classifier") or [] if str(one).startswith("License ::")
+    ]
+    if classified and all(one in CLASSIFIED for one in classified):
+        return " AND ".join(sorted({CLASSIFIED[one] for one in classified})), ()
+    told = " ".join(str(page["License"] or "").split())
+    names = {one.rpartition(" :: ")[2] for one in classified}
+    if told and told.upper() != "UNKNOWN" and len(told) <= LONGEST:
+        names.add(told)
+    return "", tuple(sorted(names))
+
+
+def _read_copyright(data: bytes) -> tuple[str, ...]:
+    names = LICENSE.findall(data.decode("utf-8", "replace"))
+    return tuple(sorted({name.strip() for name in names if len(name) <= LONGEST}))
+
+
+def _read_release(files: Mapping[str, bytes]) -> dict[str, str]:
+    data = files.get("etc/os-release") or files.get("usr/lib/os-release") or b""
+    pairs = (line.partition("=") for line in data.decode("utf-8", "replace").splitlines())
+    return {key: value.strip("\"'") for key, _, value in pairs if value}
