@@ -13,6 +13,7 @@ from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
     from polypskd.deployment.prediction_run import Outcome
+    from polypskd.deployment.study_results import StudiesOutcome
 
 SHOWN = 20
 
@@ -33,6 +34,20 @@ def predict(
     batch: Annotated[
         int, typer.Option(min=1, max=4096, help="Image files that a thread takes at a time.")
     ] = 8,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Write a structured report of each DICOM study.")
+    ] = False,
+    presentation_state: Annotated[
+        bool,
+        typer.Option("--presentation-state", help="And show the region that mattered (DICOM)."),
+    ] = False,
+    secondary_capture: Annotated[
+        bool,
+        typer.Option("--secondary-capture", help="And draw it into copies of frames (DICOM)."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="And put this PDF into each DICOM study.")
+    ] = None,
     audit: Annotated[
         Path | None, typer.Option("--audit", help="Log of what was done; see `polypskd audit`.")
     ] = None,
@@ -50,12 +65,17 @@ def predict(
     from polypskd.deployment.bundle import open_bundle
     from polypskd.deployment.inputs import list_sources
     from polypskd.deployment.prediction_run import Wish, describe_run, predict_sources
+    from polypskd.deployment.result_objects import ResultWish
+    from polypskd.deployment.study_results import keep_moment, write_all_results
     from polypskd.errors import OutputError
     from polypskd.terminal import show_progress
 
     for given in inputs:
         if given.is_dir() and out.resolve().is_relative_to(given.resolve()):
             raise OutputError(f"{out}: lies within {given}; give --out a folder beside it")
+    wants_dicom = dicom or presentation_state or secondary_capture or report is not None
+    if wants_dicom:
+        check_results(report)
     opened = open_bundle(bundle)
     wish = Wish(count_cores() if threads is None else threads, batch, stride)
     about = describe_run(opened, wish)
@@ -64,12 +84,32 @@ def predict(
         keep_record(audit, audit_key_file, audit_key_env, about) as record,
         show_progress(quiet) as listen,
     ):
-        outcome = predict_sources(opened, list_sources(inputs), out, wish, listen, record)
+        sources = list_sources(inputs)
+        outcome = predict_sources(opened, sources, out, wish, listen, record)
+        studies = None
+        if wants_dicom:
+            results = ResultWish(keep_moment(out), presentation_state, secondary_capture, report)
+            studies = write_all_results(opened, sources, out, results, listen)
+        failed = bool(outcome.faults or (studies is not None and studies.faults))
         if record is not None:
-            record.exit_code = 1 if outcome.faults else 0
-    say(*describe_outcome(outcome, opened, out), as_json)
-    if outcome.faults:
+            record.exit_code = int(failed)
+    result, text = describe_outcome(outcome, opened, out)
+    if studies is not None:
+        more, line = describe_studies(studies, out)
+        result, text = result | more, f"{text}\n{line}"
+    say(result, text, as_json)
+    if failed:
         raise typer.Exit(1)
+
+
+def check_results(report: Path | None) -> None:
+    """Check that DICOM results can be made, before hours are spent on what they tell of."""
+    from polypskd.deployment.dicom_results import check_library
+    from polypskd.deployment.encapsulated_pdf import read_pdf
+
+    check_library()
+    if report is not None:
+        read_pdf(report)
 
 
 def count_cores() -> int:
@@ -104,4 +144,28 @@ def describe_outcome(outcome: Outcome, bundle: Bundle, out: Path) -> tuple[dict[
         lines += [f"  {line}" for line in shown[:SHOWN]]
         if outcome.faults > SHOWN:
             lines.append(f"  ... and {outcome.faults - SHOWN:,} more")
+    return result, "\n".join(lines)
+
+
+def describe_studies(studies: StudiesOutcome, out: Path) -> tuple[dict[str, Any], str]:
+    """Describe the DICOM results, for machines and for people."""
+    shown = [str(fault) for fault in studies.faults[:SHOWN]]
+    result = {
+        "dicom_studies": studies.studies,
+        "dicom_files": studies.files,
+        "without_study": studies.without_study,
+        "dicom_faults": len(studies.faults),
+        "first_dicom_faults": shown,
+    }
+    lines = [
+        f"DICOM results: {studies.files:,} files for {studies.studies:,} studies ({out / 'dicom'})"
+    ]
+    if studies.without_study:
+        lines.append(f"  {studies.without_study:,} files are no DICOM files, and have no study")
+    if studies.faults:
+        where = out / "dicom_faults.csv"
+        lines.append(f"{len(studies.faults):,} faults of DICOM results ({where}):")
+        lines += [f"  {line}" for line in shown]
+        if len(studies.faults) > SHOWN:
+            lines.append(f"  ... and {len(studies.faults) - SHOWN:,} more")
     return result, "\n".join(lines)
