@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bundles import read_bundle
 from cyclonedx_page import build_cyclonedx
-from packages import join, list_distributions, list_system_packages, read_lock
+from packages import join, list_distributions, list_system_packages, list_wheels, read_lock
 from parts import Part, SbomError, Whole, build_purl
 from spdx_page import build_spdx
 from trees import Tree, read_tree
@@ -24,7 +24,7 @@ from trees import Tree, read_tree
 ROOT = Path(__file__).resolve().parents[2]
 NO_IMAGE = "System packages are not listed: no image was given (--image)."
 NO_BUNDLE = "No weights are listed: no bundle was given (--bundle)."
-OF_LOCK = "Licenses of Python distributions are not listed: they stand in the image."
+OF_LOCK = "Licenses of Python distributions are not listed: they stand in the image and in wheels."
 
 
 def main() -> int:
@@ -56,6 +56,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="docker/sbom", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--image", type=Path, help="root folder, or archive of podman save, export")
+    parser.add_argument("--wheels", type=Path, help="folder of wheels, where there is no image")
     parser.add_argument("--bundle", type=Path, help="folder that `polypskd export` wrote")
     parser.add_argument("--lock", type=Path, default=ROOT / "docker" / "serve.lock")
     parser.add_argument("--weights-license", default="", help="SPDX expression, if one is stated")
@@ -68,13 +69,18 @@ def _collect(given: argparse.Namespace) -> Whole:
     tree = Tree({}) if given.image is None else read_tree(given.image)
     system = tuple(list_system_packages(tree.files))
     installed = tuple(list_distributions(tree.files))
+    if given.image is None and given.wheels is not None:
+        installed = tuple(list_wheels(given.wheels))
+        if not installed:
+            raise SbomError(f"{given.wheels}: holds no wheel")
     if given.image is not None and not (system and installed):
         raise SbomError(f"{given.image}: has no list of Debian packages, or no Python distribution")
-    python = join(read_lock(given.lock), installed, str(given.image))
+    python = join(read_lock(given.lock), installed, str(given.image or given.wheels))
     if not any(one.name == "polypskd" for one in python):
         own = build_purl("pypi", "", "polypskd", version)
         python += (Part("python", "polypskd", version, own, expression="Apache-2.0"),)
-    left_out = [NO_IMAGE, OF_LOCK] if given.image is None else []
+    left_out = [] if given.image else [NO_IMAGE]
+    left_out += [] if installed else [OF_LOCK]
     return Whole(
         version=version,
         image=tree.image,

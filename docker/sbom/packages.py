@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from email.message import Message
 from email.parser import BytesHeaderParser
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 from parts import Part, SbomError, build_purl, normalize
 
 LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.ASCII)
+METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 STATUS = re.compile(r"var/lib/dpkg/(?:status|status\.d/.+)")
 LICENSE = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
@@ -59,6 +63,23 @@ def list_distributions(files: Mapping[str, bytes]) -> Iterator[Part]:
             )
 
 
+def list_wheels(folder: Path) -> Iterator[Part]:
+    """List the distributions of a folder of wheels, each with the hash of its file.
+
+    Raises:
+        SbomError: one cannot be read.
+    """
+    for path in sorted(folder.glob("*.whl")):
+        try:
+            with zipfile.ZipFile(path) as wheel:
+                pages = [name for name in wheel.namelist() if METADATA.fullmatch(name)]
+                (part,) = list_distributions({name: wheel.read(name) for name in pages})
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise SbomError(f"{path}: not a wheel ({type(error).__name__})") from None
+        yield replace(part, sha256=(digest,))
+
+
 def list_system_packages(files: Mapping[str, bytes]) -> Iterator[Part]:
     """List the Debian packages that are installed."""
     release = _read_release(files)
@@ -89,7 +110,7 @@ def join(locked: tuple[Part, ...], installed: tuple[Part, ...], where: str) -> t
 
     Args:
         locked: what must be there.
-        installed: what is there; empty where no image was read.
+        installed: what is there; empty where neither an image nor wheels were read.
         where: for the message.
 
     Raises:
@@ -103,15 +124,7 @@ def join(locked: tuple[Part, ...], installed: tuple[Part, ...], where: str) -> t
         found = ", ".join(sorted(has for one, has in there if one == name)) or "none"
         raise SbomError(f"{where}: has not {name} {version} of the lock ({found} is there)")
     return tuple(
-        Part(
-            one.kind,
-            one.name,
-            one.version,
-            one.purl,
-            hashes.get((normalize(one.name), one.version), ()),
-            expression=one.expression,
-            licenses=one.licenses,
-        )
+        replace(one, sha256=one.sha256 or hashes.get((normalize(one.name), one.version), ()))
         for one in installed
     )
 

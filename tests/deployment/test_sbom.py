@@ -12,10 +12,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from small_bundle import write_bundle
 
-from tests.deployment.small_bundle import write_bundle
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STATUS = """Package: libc6
 Status: install ok installed
 Architecture: amd64
