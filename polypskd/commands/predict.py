@@ -74,9 +74,9 @@ def predict(
         if given.is_dir() and out.resolve().is_relative_to(given.resolve()):
             raise OutputError(f"{out}: lies within {given}; give --out a folder beside it")
     wants_dicom = dicom or presentation_state or secondary_capture or report is not None
-    if wants_dicom:
-        check_results(report)
     opened = open_bundle(bundle)
+    if wants_dicom:
+        check_results(opened, presentation_state or secondary_capture, report)
     wish = Wish(count_cores() if threads is None else threads, batch, stride)
     about = describe_run(opened, wish)
     with (
@@ -102,12 +102,15 @@ def predict(
         raise typer.Exit(1)
 
 
-def check_results(report: Path | None) -> None:
+def check_results(bundle: Bundle, with_regions: bool, report: Path | None) -> None:
     """Check that DICOM results can be made, before hours are spent on what they tell of."""
     from polypskd.deployment.dicom_results import check_library
     from polypskd.deployment.encapsulated_pdf import read_pdf
+    from polypskd.deployment.region_results import check_evidence
 
     check_library()
+    if with_regions:
+        check_evidence(bundle)
     if report is not None:
         read_pdf(report)
 

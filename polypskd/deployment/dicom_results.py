@@ -14,6 +14,7 @@ from pathlib import Path
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.encapsulated_pdf import build_document, name_document, read_pdf
+from polypskd.deployment.region_results import write_pictures
 from polypskd.deployment.result_objects import Exam, Finding, ResultWish, name_result, write_result
 from polypskd.deployment.results import Answer
 from polypskd.deployment.source_images import SourceImage, read_source_image
@@ -103,6 +104,8 @@ def write_study_results(
     left_out = len([name for name in files if name not in images])
     exam = Exam(bundle, tuple(findings), wish.moment, unread + left_out)
     paths = _write_reports(exam, folder)
+    if wish.presentation_state or wish.secondary_capture:
+        paths += write_pictures(exam, folder, wish, faults)
     if wish.report is not None:
         paths.append(_write_document(exam, folder, wish.report))
     return StudyResults(tuple(paths), tuple(faults))

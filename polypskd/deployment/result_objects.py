@@ -166,7 +166,9 @@ def describe_origin(exam: Exam, kind: Kind) -> dict[str, Any]:
     """Describe series, maker and moment, as the constructors of highdicom take them."""
     moment = exam.local_moment
     manifest = exam.bundle.manifest
+    told = {"content_date": moment.date(), "content_time": moment.time().replace(microsecond=0)}
     return {
+        **({} if kind == "PR" else told),  # which has a moment of its own
         "series_instance_uid": exam.derive_series(kind),
         "series_number": SERIES_NUMBERS[kind],
         "manufacturer": MANUFACTURER,
@@ -174,8 +176,6 @@ def describe_origin(exam: Exam, kind: Kind) -> dict[str, Any]:
         "software_versions": (f"polypskd {own_version()}", f"model {manifest.version}"[:64]),
         "device_serial_number": exam.bundle.model_hash,
         "series_description": RESEARCH,
-        "content_date": moment.date(),
-        "content_time": moment.time().replace(microsecond=0),
         "specific_character_set": UTF8,
     }
 
@@ -195,10 +195,14 @@ def finish_result(result: Dataset, exam: Exam) -> None:
         result.add(element)
     moment = exam.local_moment
     day, clock = f"{moment:%Y%m%d}", f"{moment:%H%M%S}"
-    for keyword in ("InstanceCreation", "Series", "PresentationCreation"):
-        if keyword != "PresentationCreation" or f"{keyword}Date" in result:
-            setattr(result, f"{keyword}Date", day)
-            setattr(result, f"{keyword}Time", clock)
+    for keyword in ("InstanceCreationDate", "SeriesDate"):
+        setattr(result, keyword, day)
+        setattr(result, keyword.replace("Date", "Time"), clock)
+    # Of the constructors' own clock, in whichever class has them.
+    for keyword in ("PresentationCreationDate", "DateOfSecondaryCapture"):
+        if keyword in result:
+            setattr(result, keyword, day)
+            setattr(result, keyword.replace("Date", "Time"), clock)
     if image.zone:
         result.TimezoneOffsetFromUTC = image.zone
     result.ContributingEquipmentSequence = _list_equipment(exam)

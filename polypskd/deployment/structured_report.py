@@ -115,7 +115,8 @@ def build_structured_report(exam: Exam, part: int) -> Dataset:
         imaging_measurements=[_build_group(one, exam.bundle, algorithm) for one in findings],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    content[0].ContentSequence.append(_comment(_tell(exam, part, len(parts))))
+    # Before the measurements, so that whoever reads from above meets it first.
+    content[0].ContentSequence.insert(-1, _comment(_tell(exam, part, len(parts))))
     origin = describe_origin(exam, "SR")
     report = hd.sr.Comprehensive3DSR(
         evidence=list(evidence.values()),
