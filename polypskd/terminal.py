@@ -23,6 +23,7 @@ TITLES = {
     "deidentify": "De-identifying",
     "export": "Exporting",
     "predict": "Judging frames",
+    "pacs": "Answering studies",
     "quality": "Measuring frames",
     "precisions": "Judging smaller forms",
 }
@@ -65,6 +66,8 @@ def describe_event(event: Event) -> str | None:
                 f"Tracking ({event['kind']}) failed ({event['error']}); the run folder has all "
                 "numbers, and the next command goes on"
             )
+        case "again":
+            return f"{event['why']}; tried again in {event['seconds']:.0f} s"
         case "damaged":
             return f"{title}: {event['file']} is damaged; the one before it is used"
         case "epoch":
@@ -122,7 +125,7 @@ def _bars() -> Iterator[Callable[[Event], None]]:
                     progress.remove_task(tasks.pop(name))
             if event["event"] == "timed":
                 return
-            if event["event"] in {"damaged", "failed"}:
+            if event["event"] in {"damaged", "failed", "again"}:
                 progress.console.print(describe_event(event) or "", markup=False)
                 return
             if step not in tasks:

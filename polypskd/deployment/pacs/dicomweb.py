@@ -142,7 +142,7 @@ class DicomWebArchive:
         found = []
         for entry in entries:
             if not is_uid(read_text(entry, SERIES)):
-                raise _say_odd(self.place)
+                raise ArchiveError(f"{self.place}: the study holds a UID that is none")
             of = series.get(read_text(entry, SERIES), {})
             found.append(
                 InstanceEntry(
@@ -220,9 +220,12 @@ class DicomWebArchive:
             before = len(found)
             for entry in page:
                 uid = read_text(entry, tag)
-                if not is_uid(uid):
-                    raise _say_odd(self.place)
-                found[uid] = entry
+                if is_uid(uid):
+                    found[uid] = entry
+                elif tag != STUDY:
+                    raise ArchiveError(f"{self.place}: the study holds a UID that is none")
+            if page and not found:
+                raise _say_odd(self.place)
             if len(found) > most:
                 raise _say_too_many(self.place, most)
             offset += len(page)

@@ -17,6 +17,7 @@ from polypskd.config.section import Count, Section
 from polypskd.config.yaml_text import PageError, parse_yaml, read_text
 from polypskd.deployment.pacs.archive import Query
 from polypskd.deployment.pacs.connections import DicomWeb, Dimse, Receiver, Tls, is_loopback
+from polypskd.deployment.pacs.retry import Patience
 from polypskd.errors import ConfigError
 
 __all__ = [
@@ -113,6 +114,11 @@ class Transfer(Section):
     batch_files: Annotated[int, Field(ge=1, le=1000)] = 20
     batch_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 64
 
+    @property
+    def patience(self) -> Patience:
+        """How often and how long something is tried."""
+        return Patience(self.tries, self.first_wait_s, self.longest_wait_s, self.deadline_s)
+
 
 class Watching(Section):
     """How `polypskd watch` waits for new studies.
@@ -138,7 +144,8 @@ class Settings(Section):
     Args:
         archive: how it is reached.
         query: which studies are judged.
-        send: which results are stored in the archive.
+        send: which results are stored in the archive; the report (sr) always is.
+        report: a PDF file that goes into each study as `pdf`, as the run's report.pdf.
         transfer: patience and limits.
         watch: for `polypskd watch`.
         stride: every n-th frame of videos.
@@ -148,6 +155,7 @@ class Settings(Section):
     archive: Annotated[DicomWeb | Dimse, Field(discriminator="kind")]
     query: Asked = Asked()
     send: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("sr",)
+    report: Path | None = None
     transfer: Transfer = Transfer()
     watch: Watching = Watching()
     stride: Count = 1
@@ -158,7 +166,15 @@ class Settings(Section):
     def _once(cls, send: tuple[Kind, ...]) -> tuple[Kind, ...]:
         if len({*send}) < len(send):
             raise ValueError("a kind stands twice")
+        if "sr" not in send:
+            raise ValueError("the structured report (sr) is always sent; name it, too")
         return send
+
+    @model_validator(mode="after")
+    def _has_report(self) -> Settings:
+        if ("pdf" in self.send) != (self.report is not None):
+            raise ValueError("send: [pdf] and report: FILE.pdf come together")
+        return self
 
 
 def read_settings(path: Path) -> Settings:

@@ -1,0 +1,159 @@
+"""All studies that match now, each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polypskd.artifacts import file_hash
+from polypskd.deployment.pacs.archive import Archive
+from polypskd.deployment.pacs.journal import open_journal
+from polypskd.deployment.pacs.settings import DicomWeb, Settings
+from polypskd.deployment.pacs.stopping import Stop
+from polypskd.deployment.pacs.study_judging import StudyJudge
+from polypskd.deployment.pacs.worker import Outcome, StudyWorker
+from polypskd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polypskd.deployment.audit_run import RunRecord
+    from polypskd.deployment.bundle import Bundle
+
+SHOWN = 20
+Listen = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Summary:
+    """What came of studies, added up.
+
+    Attributes:
+        states: state → number of studies, as they stand in the end.
+        known: of these, done before.
+        frames: number of answers.
+        unread: number of files or frames that cannot be read.
+        stored: number of results that were sent.
+        failures: name of a study and why it failed, the first of them.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    frames: int = 0
+    unread: int = 0
+    stored: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether something of the input was faulty."""
+        return bool(self.states["failed"] or self.unread)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add what came of one study."""
+        standing = outcome.standing
+        self.states[standing.state] += 1
+        self.known += outcome.known
+        self.frames += outcome.frames
+        self.unread += outcome.unread
+        self.stored += outcome.stored
+        if standing.state == "failed" and len(self.failures) < SHOWN:
+            self.failures.append((standing.name, standing.reason))
+
+
+def open_archive(settings: Settings) -> Archive:
+    """Open the connection to an archive; nothing is asked yet.
+
+    Raises:
+        ConfigError: the extra is not installed, or a secret or certificate cannot be read.
+    """
+    archive = settings.archive
+    try:
+        if isinstance(archive, DicomWeb):
+            from polypskd.deployment.pacs.dicomweb import DicomWebArchive
+
+            return DicomWebArchive(archive, settings.transfer)
+        from polypskd.deployment.pacs.dimse import DimseArchive
+
+        return DimseArchive(archive, settings.transfer)
+    except ImportError:
+        raise ConfigError("an archive needs more packages; pip install 'polypskd[pacs]'") from None
+
+
+@contextmanager
+def open_worker(
+    settings: Settings, bundle: Bundle, out: Path, stop: Stop, threads: int = 1
+) -> Iterator[StudyWorker]:
+    """Open all that studies need: archive, network, journal; the archive is asked for an answer.
+
+    Args:
+        settings: as `read_settings` gives them.
+        bundle: as `open_bundle` gives it.
+        out: the folder of the journal.
+        stop: whether the process was told to stop.
+        threads: frames judged at a time, where the settings do not say.
+
+    Raises:
+        ArchiveError: the archive does not answer, or not to us.
+        ConfigError: a package, secret or certificate is missing.
+        OutputError: another process works there, or the folder is of other settings.
+    """
+    archive = open_archive(settings)
+    try:
+        archive.echo()
+        with open_journal(out, name_options(settings, bundle)) as journal:
+            judge = StudyJudge(bundle, settings.threads or threads, settings.stride)
+            try:
+                yield StudyWorker(archive, judge, journal, out, settings, stop)
+            finally:
+                judge.close()
+    finally:
+        archive.close()
+
+
+def name_options(settings: Settings, bundle: Bundle) -> dict[str, Any]:
+    """Name what the entries of a journal hang on: model, limits, kinds of results, archive."""
+    archive = settings.archive
+    where = [archive.url] if isinstance(archive, DicomWeb) else [archive.host, archive.called_ae]
+    return {
+        "model": bundle.model_hash,
+        "limits": bundle.limits.model_dump(mode="json"),
+        "stride": settings.stride,
+        "send": sorted(settings.send),
+        "report": file_hash(settings.report) if settings.report else "",
+        "archive": where,
+    }
+
+
+def answer_studies(
+    worker: StudyWorker, listen: Listen = lambda event: None, record: RunRecord | None = None
+) -> Summary:
+    """Answer all studies that match now.
+
+    Args:
+        worker: as `open_worker` gives it.
+        listen: told of the progress.
+        record: of the run in the audit log.
+
+    Raises:
+        ArchiveError: the archive cannot be reached any longer; the same call goes on from there.
+        OutputError: the disk is full.
+        KeyboardInterrupt: told to stop.
+    """
+    worker.record, worker.listen = record, listen
+    summary = Summary()
+    listen({"step": "pacs", "event": "start"})
+    studies = worker.find()
+    for done, study in enumerate(studies):
+        about = {"step": "pacs", "event": "progress", "counts": True}
+        listen(about | {"done": done, "total": len(studies)})
+        worker.stop.check()
+        known = worker.journal.find(study.study_uid)
+        if known is not None and worker.is_done(study):
+            summary.add(Outcome(known, known=True))
+        else:
+            summary.add(worker.work(study.study_uid))
+    listen({"step": "pacs", "event": "done"})
+    return summary
