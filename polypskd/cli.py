@@ -18,6 +18,7 @@ from polypskd.commands.deidentify import deidentify
 from polypskd.commands.export import export
 from polypskd.commands.importing import import_cohort
 from polypskd.commands.options import say
+from polypskd.commands.pacs import pacs
 from polypskd.commands.predict import predict
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
@@ -48,6 +49,7 @@ app.command()(samplesize)
 app.command()(deidentify)
 app.command()(predict)
 app.add_typer(audit, name="audit")
+app.add_typer(pacs, name="pacs")
 app.command()(export)
 
 
