@@ -8,6 +8,7 @@ the data set of a C-STORE goes to a file as it comes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -17,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from pydicom.uid import UID
 from pynetdicom import AE, _config
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
@@ -33,6 +35,8 @@ PDU = 1 << 17  # bytes that are offered to be taken at once
 LARGEST_PDU = 1 << 20  # an association request with 128 contexts has some 20 kB
 LARGEST_TALK = 1 << 20  # a command or an answer, which stay in memory
 AHEAD = 4  # messages that a sender may send before the first is answered
+MOST_ANSWERS = 100_000  # that wait to be read
+QUICK = getattr(socket, "TCP_QUICKACK", None)
 
 
 def silence() -> None:
@@ -49,16 +53,21 @@ class Intake:
     """Where the data sets of one association go.
 
     Args:
-        folder: on the disk that they will lie on; parts have names of their own in it.
+        folder: on the disk that they will lie on; parts have names of their own in it. None where
+            none is awaited: one that comes all the same ends the association.
         most: bytes of one data set.
         patience: seconds in which a PDU must come whole.
         free: bytes that are left free on the disk.
+        sync: whether a file is on the disk itself before it is answered for.
+        is_full: whether nothing more is taken at present.
     """
 
-    folder: Path
+    folder: Path | None
     most: int
     patience: float
     free: int = 0
+    sync: bool = True
+    is_full: Callable[[], bool] = lambda: False
 
 
 class Part(BytesIO):
@@ -88,20 +97,23 @@ class Part(BytesIO):
             if self.tell() + len(data) > LARGEST_TALK:
                 raise OSError("an answer is too large")
             return super().write(data)
+        folder = self._intake.folder
+        if folder is None:
+            raise OSError("an instance that was not asked for")
         if self.fault is None and not self.too_large:
             try:
-                self._write(data)
+                self._write(folder, data)
             except OSError as error:
                 self.fault = error
                 self.discard()
         return len(data)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, folder: Path, data: bytes) -> None:
         if self._file is None:
-            room = os.statvfs(self._intake.folder)
-            if room.f_bavail * room.f_frsize < self._intake.free:
-                raise OSError(28, os.strerror(28))
-            self.path = self._intake.folder / f".{secrets.token_hex(12)}{PART}"
+            room = os.statvfs(folder)
+            if room.f_bavail * room.f_frsize < self._intake.free or self._intake.is_full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.path = folder / f".{secrets.token_hex(12)}{PART}"
             self._file = self.path.open("xb")
             self._write_head(self._file, self._message)
         if self._file.tell() + len(data) > self._intake.most:
@@ -120,7 +132,8 @@ class Part(BytesIO):
             return None
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if self._intake.sync:
+                os.fsync(self._file.fileno())
             self._file.close()
         except OSError as error:
             self.fault = error
@@ -162,33 +175,51 @@ class BoundedProvider(DIMSEServiceProvider):
         super().__init__(assoc)
         self._intake = intake
         self._parts: list[Part] = []
+        self._ended = False
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take what came; an exception ends the association."""
-        if self.message is None:
-            if self.msg_queue.qsize() > AHEAD:
-                raise OSError("too many messages before an answer")
-            message = DIMSEMessage()
-            message.encoded_command_set = Talk()
-            message.data_set = part = Part(self._intake, message, self._write_head)
-            self._parts = [one for one in self._parts if one.path is not None] + [part]
-            self.message = message
-        super().receive_primitive(primitive)
+        """Take what came; what is not as it must be ends the association."""
+        if self._ended:
+            return
+        try:
+            if self.message is None:
+                self._begin()
+            super().receive_primitive(primitive)
+        except Exception:  # pynetdicom's decoding of what others sent may raise anything
+            self._ended = True
+            self.discard()
+            self.dul.event_queue.put("Evt19")  # as for a PDU that is not valid
+
+    def _begin(self) -> None:
+        self._parts = [one for one in self._parts if one.path is not None]
+        # Who asks may get many answers to one question; who is asked waits for each answer.
+        most = AHEAD if self.assoc.is_acceptor else MOST_ANSWERS
+        if len(self._parts) > AHEAD or self.msg_queue.qsize() > most:
+            raise OSError("too many messages before an answer")
+        message = DIMSEMessage()
+        message.encoded_command_set = Talk()
+        message.data_set = part = Part(self._intake, message, self._write_head)
+        self._parts.append(part)
+        self.message = message
 
     def _write_head(self, file: Any, message: DIMSEMessage) -> None:
         """Write preamble and file meta information, as the sender and the negotiation tell them."""
-        from pydicom.dataset import FileMetaDataset
+        from pydicom.filebase import DicomBytesIO
         from pydicom.filewriter import write_file_meta_info
+        from pynetdicom.dsutils import create_file_meta
 
-        context = self.assoc._accepted_cx.get(message.context_id)
+        context = self.assoc._accepted_cx.get(cast(int, message.context_id))
         if context is None:
             raise OSError("a data set in a context that was not agreed on")
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = str(message.command_set.get("AffectedSOPClassUID", ""))
-        meta.MediaStorageSOPInstanceUID = str(message.command_set.get("AffectedSOPInstanceUID", ""))
-        meta.TransferSyntaxUID = context.transfer_syntax[0]
-        meta.ImplementationClassUID = IMPLEMENTATION
-        head = BytesIO()
+        told = message.command_set
+        meta = create_file_meta(
+            sop_class_uid=UID(str(told.get("AffectedSOPClassUID", ""))),
+            sop_instance_uid=UID(str(told.get("AffectedSOPInstanceUID", ""))),
+            transfer_syntax=context.transfer_syntax[0],
+            implementation_uid=UID(IMPLEMENTATION),
+            implementation_version="POLYPSKD",
+        )
+        head = DicomBytesIO()
         head.write(bytes(128) + b"DICM")
         write_file_meta_info(head, meta, enforce_standard=True)
         file.write(head.getvalue())
@@ -208,15 +239,17 @@ class BoundedSocket(AssociationSocket):
     def connect(self, primitive: Any) -> None:
         """Connect, and keep the reason where that fails."""
         try:
-            self.socket.settimeout(self.assoc.connection_timeout)
-            self.socket.connect(primitive.address_info.as_tuple)
+            line = cast(socket.socket, self.socket)
+            line.settimeout(self.assoc.connection_timeout)
+            # Else each answer waits 40 ms: a command and its data set are two small packets.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line.connect(primitive.address_info.as_tuple)
             if self.tls_args:
                 context, name = self.tls_args
-                self.socket = context.wrap_socket(self.socket, server_hostname=name)
-            self.socket.settimeout(self.patience)
-            self.assoc.requestor.address_info = AddressInformation.from_tuple(
-                self.socket.getsockname()
-            )
+                self.socket = line = context.wrap_socket(line, server_hostname=name)
+            line.settimeout(self.patience)
+            ours = AddressInformation.from_tuple(line.getsockname())
+            self.assoc.requestor.address_info = ours
             self._is_connected = True
             primitive.result = "Evt2"
         except OSError as error:
@@ -238,15 +271,18 @@ class BoundedSocket(AssociationSocket):
         if nr_bytes > LARGEST_PDU:
             raise OSError("a PDU is too large")
         came = bytearray()
+        line = cast(socket.socket, self.socket)
         end = time.monotonic() + self.patience
         try:
             while len(came) < nr_bytes:
-                self.socket.settimeout(max(0.001, end - time.monotonic()))
-                piece = self.socket.recv(nr_bytes - len(came))
+                line.settimeout(max(0.001, end - time.monotonic()))
+                piece = line.recv(nr_bytes - len(came))
                 if not piece:
                     break
                 came += piece
-            self.socket.settimeout(self.patience)
+            if QUICK is not None:  # else the other side's second small packet waits 40 ms
+                line.setsockopt(socket.IPPROTO_TCP, QUICK, 1)
+            line.settimeout(self.patience)
         except OSError as error:
             self.failure = error
             raise

@@ -1,0 +1,295 @@
+"""An archive that is spoken with by DIMSE: C-ECHO, C-FIND, C-GET or C-MOVE, C-STORE."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polypskd.cohort.damage import DamageError
+from polypskd.deployment.pacs.archive import (
+    InstanceEntry,
+    Query,
+    Refusal,
+    StudyEntry,
+    is_uid,
+    name_file,
+)
+from polypskd.deployment.pacs.association import TAKEN, Line, drop
+from polypskd.deployment.pacs.connections import Dimse
+from polypskd.deployment.pacs.contexts import EXPLICIT, IMPLICIT, MOST, build_contexts
+from polypskd.deployment.pacs.settings import Transfer
+from polypskd.deployment.pacs.statuses import describe_status
+from polypskd.errors import ArchiveError, OutputError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+VERIFICATION = "1.2.840.10008.1.1"
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # study root
+
+PENDING = {0xFF00, 0xFF01}
+WARNING = 0xB000
+MOST_INSTANCES = 1_000_000  # of one answer
+AT_ONCE = 100  # instances of one request
+
+
+class DimseArchive:
+    """An archive that speaks DIMSE. It is used by one thread.
+
+    Associations are opened when they are needed and kept for what follows.
+
+    Args:
+        settings: where it is, and who we are.
+        transfer: patience and limits.
+
+    Raises:
+        ConfigError: pynetdicom is not installed, or a certificate is not as it must be.
+    """
+
+    def __init__(self, settings: Dimse, transfer: Transfer) -> None:
+        self._line = Line(settings, transfer)
+        self._asking: Any = None
+
+    def echo(self) -> str:
+        """Ask whether it answers (C-ECHO); say what was reached.
+
+        Raises:
+            ArchiveError: it does not.
+        """
+        with self._open(build_contexts([(VERIFICATION, IMPLICIT)])) as association:
+            status = association.send_c_echo()
+        if status.get("Status") != 0:
+            raise self._line.explain_status(status, "C-ECHO")
+        settings = self._line.settings
+        secured = "without TLS" if settings.tls is None else "by TLS"
+        return f"{settings.called_ae} at {self._line}, DIMSE {secured}"
+
+    def find(self, query: Query) -> list[StudyEntry]:
+        """List the studies that match (C-FIND), the oldest first, each once.
+
+        Raises:
+            ArchiveError: it cannot be asked.
+        """
+        found: dict[str, StudyEntry] = {}
+        # Several values of a key that is no UID are beyond what an archive must understand.
+        for modality in query.modalities or ("",):
+            asked = {
+                "StudyInstanceUID": query.study_uid,
+                "StudyDate": query.days,
+                "StudyTime": "",
+                "StudyDescription": query.description,
+                "ModalitiesInStudy": modality,
+                "NumberOfStudyRelatedInstances": "",
+            }
+            for answer in self._find("STUDY", asked, query.most):
+                entry = _read_study(answer)
+                if entry is None or (
+                    modality and {modality}.isdisjoint(entry.modalities or [modality])
+                ):
+                    continue
+                found.setdefault(entry.study_uid, entry)
+        oldest = sorted(found.values(), key=lambda entry: (entry.when, entry.study_uid))
+        return oldest[: query.most]
+
+    def list_instances(self, study_uid: str) -> list[InstanceEntry]:
+        """List all instances of a study, sorted by UID; none where the study is gone.
+
+        Raises:
+            ArchiveError: it cannot be asked.
+        """
+        asked = dict.fromkeys(("Modality", "SeriesDescription", "StationName"), "")
+        asked |= {"StudyInstanceUID": study_uid, "SeriesInstanceUID": ""}
+        found: dict[str, InstanceEntry] = {}
+        for series in list(self._find("SERIES", asked, MOST_INSTANCES)):
+            series_uid = _read(series, "SeriesInstanceUID")
+            if not is_uid(series_uid):
+                continue
+            wanted = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+            wanted |= {"SOPInstanceUID": "", "SOPClassUID": ""}
+            for answer in self._find("IMAGE", wanted, MOST_INSTANCES):
+                sop_uid, sop_class = _read(answer, "SOPInstanceUID"), _read(answer, "SOPClassUID")
+                if not is_uid(sop_uid):
+                    continue
+                found[sop_uid] = InstanceEntry(
+                    sop_uid=sop_uid,
+                    sop_class=sop_class if is_uid(sop_class) else "",
+                    series_uid=series_uid,
+                    modality=_read(series, "Modality"),
+                    series_description=_read(series, "SeriesDescription"),
+                    station=_read(series, "StationName"),
+                )
+        return [found[uid] for uid in sorted(found)]
+
+    def fetch(self, study_uid: str, instances: Sequence[InstanceEntry], folder: Path) -> list[Path]:
+        """Fetch instances into a folder (C-GET or C-MOVE), each in the syntax that it is stored in.
+
+        Raises:
+            ArchiveError: it cannot be asked, or does not send what it has; `gone` where it has
+                none of them any longer.
+            OutputError: the disk is full.
+        """
+        from polypskd.deployment.pacs.fetching import fetch_by_get, fetch_by_move
+
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {one.sop_uid: name_file(folder, one.sop_uid) for one in instances}
+        waiting = [one for one in instances if not paths[one.sop_uid].exists()]
+        if waiting:
+            by = fetch_by_get if self._line.settings.retrieve == "get" else fetch_by_move
+            by(self._line, study_uid, waiting, folder)
+            missing = {one.sop_uid for one in waiting if not paths[one.sop_uid].exists()}
+            held = self.holds(study_uid, missing) if missing else set()
+            if held:
+                raise ArchiveError(
+                    f"{self._line}: holds {len(held)} instances that it does not send; it may "
+                    "have them in a class or transfer syntax that was not agreed on"
+                )
+        there = [path for path in paths.values() if path.exists()]
+        if not there and instances:
+            raise ArchiveError(f"{self._line}: the study is no longer there", gone=True)
+        return there
+
+    def store(self, files: Sequence[Path]) -> list[Refusal]:
+        """Store files (C-STORE), as they lie there; give those that were refused.
+
+        Raises:
+            ArchiveError: it cannot be reached, or was lost on the way.
+        """
+        refused: list[Refusal] = []
+        turn = iter(files)
+        while batch := list(islice(turn, AT_ONCE)):
+            refused += self._store(batch)
+        return refused
+
+    def _store(self, files: Sequence[Path]) -> list[Refusal]:
+        pairs = {path: _read_pair(path) for path in files}
+        with self._open(build_contexts(sorted({*pairs.values()}))) as association:
+            agreed = {
+                (str(one.abstract_syntax), str(one.transfer_syntax[0]))
+                for one in association.accepted_contexts
+            }
+            refused = []
+            for path, pair in pairs.items():
+                if pair not in agreed:
+                    refused.append(Refusal(path, f"it takes no {_name(pair)}"))
+                    continue
+                status = association.send_c_store(path)
+                code = status.get("Status")
+                if code is None:
+                    raise self._line.explain_status(status, "C-STORE")
+                if code not in TAKEN:
+                    refused.append(Refusal(path, *describe_status(code)))
+        return refused
+
+    def holds(self, study_uid: str, sop_uids: Collection[str]) -> set[str]:
+        """Tell which of some instances the study has.
+
+        Raises:
+            ArchiveError: it cannot be asked.
+        """
+        return {*sop_uids} & {one.sop_uid for one in self.list_instances(study_uid)}
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        association, self._asking = self._asking, None
+        if association is not None and association.is_established:
+            association.release()
+        drop(association)
+
+    @contextmanager
+    def _open(self, contexts: Sequence[Any]) -> Iterator[Any]:
+        """Open an association for one purpose, and release it."""
+        if len(contexts) > MOST:
+            raise ArchiveError(f"{self._line}: too many kinds of objects at once")
+        association = self._line.open(contexts)
+        try:
+            yield association
+            if association.is_established:
+                association.release()
+        finally:
+            drop(association)
+
+    def _find(self, level: str, asked: dict[str, str], most: int) -> Iterator[Dataset]:
+        """Ask by C-FIND, over the association that stands, or a new one."""
+        reused = self._asking is not None and self._asking.is_established
+        try:
+            answers = self._ask(level, asked, most)
+        except ArchiveError as error:
+            # One that stood too long may have been closed by the other side meanwhile.
+            if not (reused and error.transient):
+                raise
+            answers = self._ask(level, asked, most)
+        yield from answers
+
+    def _ask(self, level: str, asked: dict[str, str], most: int) -> list[Dataset]:
+        from pydicom.dataset import Dataset
+
+        if self._asking is None or not self._asking.is_established:
+            drop(self._asking)
+            self._asking = None
+            contexts = build_contexts([(FIND, EXPLICIT), (FIND, IMPLICIT)])
+            self._asking = self._line.open(contexts)
+        question = Dataset()
+        question.QueryRetrieveLevel = level
+        for keyword, value in asked.items():
+            setattr(question, keyword, value)
+        answers = []
+        with closing(self._asking.send_c_find(question, FIND)) as told:
+            for status, answer in told:
+                code = status.get("Status")
+                if code in PENDING and answer is not None:
+                    answers.append(answer)
+                    if len(answers) == most:
+                        self._asking.send_c_cancel(1, query_model=FIND)
+                elif code not in PENDING and code != 0 and not (len(answers) >= most):
+                    drop(self._asking)
+                    self._asking = None
+                    raise self._line.explain_status(status, "C-FIND")
+        return answers[:most]
+
+
+def _read(answer: Dataset, keyword: str) -> str:
+    """Read a value of an answer as one line of text; "" where there is none that can be read."""
+    from polypskd.cohort.dicom.attributes import clean_value
+
+    try:
+        return clean_value(answer.get(keyword))
+    except Exception:  # bytes that are no value
+        return ""
+
+
+def _read_study(answer: Dataset) -> StudyEntry | None:
+    study_uid = _read(answer, "StudyInstanceUID")
+    if not is_uid(study_uid):
+        return None
+    count = _read(answer, "NumberOfStudyRelatedInstances")
+    return StudyEntry(
+        study_uid=study_uid,
+        modalities=tuple(sorted({*_read(answer, "ModalitiesInStudy").split("/")} - {""})),
+        count=int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0,
+        when=_read(answer, "StudyDate") + _read(answer, "StudyTime"),
+    )
+
+
+def _read_pair(path: Path) -> tuple[str, str]:
+    """Read class and transfer syntax of a file.
+
+    Raises:
+        OutputError: it is no DICOM file.
+    """
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        meta = read_file_meta_info(path)
+        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+    except (OSError, InvalidDicomError, AttributeError, DamageError, EOFError, ValueError):
+        raise OutputError(f"{path}: is no DICOM file that can be sent") from None
+
+
+def _name(pair: tuple[str, str]) -> str:
+    from pydicom.uid import UID
+
+    return f"{UID(pair[0]).name} as {UID(pair[1]).name}"
