@@ -33,13 +33,14 @@ class OfflineError(Exception):
 def main() -> int:
     """Make the folder; tell a fault in one line."""
     parser = argparse.ArgumentParser(prog="docker/offline/build.py")
-    parser.add_argument("--lock", type=Path, default=ROOT / "docker" / "serve.lock")
+    parser.add_argument("--lock", type=Path, action="append", help="docker/serve.lock if not given")
     parser.add_argument("--own-wheel", type=Path, help="of polypskd; built here if not given")
     parser.add_argument("--bundle", type=Path, help="to be listed in the lists of what is in it")
     parser.add_argument("--out", type=Path, required=True, help="new, or made by this script")
     given = parser.parse_args()
     try:
-        make(given.lock, given.own_wheel, given.bundle, given.out)
+        locks = given.lock or [ROOT / "docker" / "serve.lock"]
+        make(locks, given.own_wheel, given.bundle, given.out)
     except OfflineError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -50,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def make(lock: Path, own: Path | None, bundle: Path | None, out: Path) -> None:
+def make(locks: list[Path], own: Path | None, bundle: Path | None, out: Path) -> None:
     """Make the folder aside and put it in place once it is whole.
 
     Raises:
@@ -63,13 +64,14 @@ def make(lock: Path, own: Path | None, bundle: Path | None, out: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     wheels = aside / "wheels"
     wheels.mkdir(parents=True)
-    _pip("download", "--require-hashes", "--no-deps", "--dest", wheels, "--requirement", lock)
+    wanted = [part for lock in locks for part in ("--requirement", lock)]
+    _pip("download", "--require-hashes", "--no-deps", "--dest", wheels, *wanted)
     if own is None:
         _pip("wheel", "--no-deps", "--wheel-dir", wheels, ROOT)
     else:
         shutil.copyfile(own, wheels / own.name)
     (aside / "requirements.txt").write_text(_write_requirements(wheels))
-    _list_parts(aside, lock, bundle)
+    _list_parts(aside, locks, bundle)
     for name in ("install.sh", "INSTALL.txt"):
         (aside / name).write_bytes((HERE / name).read_bytes())
     (aside / "install.sh").chmod(0o755)
@@ -115,8 +117,9 @@ def _write_requirements(wheels: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _list_parts(folder: Path, lock: Path, bundle: Path | None) -> None:
-    given = ["--lock", lock, "--wheels", folder / "wheels", "--out", folder / "sbom"]
+def _list_parts(folder: Path, locks: list[Path], bundle: Path | None) -> None:
+    given: list[object] = [part for lock in locks for part in ("--lock", lock)]
+    given += ["--wheels", folder / "wheels", "--out", folder / "sbom"]
     given += [] if bundle is None else ["--bundle", bundle]
     done = subprocess.run(  # noqa: S603
         [sys.executable, ROOT / "docker" / "sbom", *map(str, given)],

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from bundles import read_bundle
 from cyclonedx_page import build_cyclonedx
-from packages import join, list_distributions, list_system_packages, list_wheels, read_lock
+from packages import (
+    join,
+    list_distributions,
+    list_interpreters,
+    list_system_packages,
+    list_wheels,
+    read_lock,
+)
 from parts import Part, SbomError, Whole, build_purl
 from spdx_page import build_spdx
 from trees import Tree, read_tree
@@ -58,7 +65,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--image", type=Path, help="root folder, or archive of podman save, export")
     parser.add_argument("--wheels", type=Path, help="folder of wheels, where there is no image")
     parser.add_argument("--bundle", type=Path, help="folder that `polypskd export` wrote")
-    parser.add_argument("--lock", type=Path, default=ROOT / "docker" / "serve.lock")
+    parser.add_argument("--lock", type=Path, action="append", help="docker/serve.lock if not given")
     parser.add_argument("--weights-license", default="", help="SPDX expression, if one is stated")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -67,7 +74,7 @@ def _parse() -> argparse.Namespace:
 def _collect(given: argparse.Namespace) -> Whole:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     tree = Tree({}) if given.image is None else read_tree(given.image)
-    system = tuple(list_system_packages(tree.files))
+    system = (*list_system_packages(tree.files), *list_interpreters(tree.files))
     installed = tuple(list_distributions(tree.files))
     if given.image is None and given.wheels is not None:
         installed = tuple(list_wheels(given.wheels))
@@ -75,7 +82,9 @@ def _collect(given: argparse.Namespace) -> Whole:
             raise SbomError(f"{given.wheels}: holds no wheel")
     if given.image is not None and not (system and installed):
         raise SbomError(f"{given.image}: has no list of Debian packages, or no Python distribution")
-    python = join(read_lock(given.lock), installed, str(given.image or given.wheels))
+    locks = given.lock or [ROOT / "docker" / "serve.lock"]
+    locked = tuple(part for lock in locks for part in read_lock(lock))
+    python = join(locked, installed, str(given.image or given.wheels))
     if not any(one.name == "polypskd" for one in python):
         own = build_purl("pypi", "", "polypskd", version)
         python += (Part("python", "polypskd", version, own, expression="Apache-2.0"),)

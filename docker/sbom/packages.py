@@ -15,11 +15,21 @@ from parts import Part, SbomError, build_purl, normalize
 
 LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.ASCII)
 METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+INSTALLED = re.compile(r".*\.(?:dist-info/METADATA|egg-info|egg-info/PKG-INFO)")
+INTERPRETER = re.compile(r"usr/local/(?:bin|lib)/(?:lib)?python(3\.\d+)[.so10]*")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 STATUS = re.compile(r"var/lib/dpkg/(?:status|status\.d/.+)")
 LICENSE = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
 LONGEST = 100  # letters of a license's name; more is the license itself
-# Classifiers that name one license; "BSD License" may be any of four.
+# Names that mean one license; "BSD License" may be any of four.
+MEANT = {
+    "MIT": "MIT",
+    "Apache-2.0": "Apache-2.0",
+    "Apache 2.0": "Apache-2.0",
+    "BSD-2-Clause": "BSD-2-Clause",
+    "BSD-3-Clause": "BSD-3-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+}
 CLASSIFIED = {
     "License :: OSI Approved :: MIT License": "MIT",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
@@ -55,12 +65,34 @@ def read_lock(path: Path) -> tuple[Part, ...]:
 def list_distributions(files: Mapping[str, bytes]) -> Iterator[Part]:
     """List the Python distributions that are installed."""
     for path, data in sorted(files.items()):
-        if path.endswith(".dist-info/METADATA"):
+        if INSTALLED.fullmatch(path):
             page = BytesHeaderParser().parsebytes(data)
             expression, names = _read_license(page)
             yield _build_python(
                 str(page["Name"]), str(page["Version"]), expression=expression, licenses=names
             )
+
+
+def list_interpreters(files: Mapping[str, bytes]) -> Iterator[Part]:
+    """List Python itself where it was built from source, as in the image python:3.11-slim.
+
+    Debian's own Python is a package of the system.
+    """
+    found = set()
+    for path, data in files.items():
+        place = INTERPRETER.fullmatch(path)
+        if place is not None:
+            # Its version stands in the program as a text of its own.
+            told = re.search(rb"\x00(%s\.\d+[a-z0-9+]*)\x00" % place[1].encode(), data)
+            found |= {told[1].decode("ascii")} if told else set()
+    for version in sorted(found):
+        yield Part(
+            "os",
+            "python",
+            version,
+            build_purl("generic", "", "python", version),
+            expression="PSF-2.0",
+        )
 
 
 def list_wheels(folder: Path) -> Iterator[Part]:
@@ -153,6 +185,8 @@ def _read_license(page: Message) -> tuple[str, tuple[str, ...]]:
     told = " ".join(str(page["License"] or "").split())
     names = {one.rpartition(" :: ")[2] for one in classified}
     if told and told.upper() != "UNKNOWN" and len(told) <= LONGEST:
+        if not names and told in MEANT:
+            return MEANT[told], ()
         names.add(told)
     return "", tuple(sorted(names))
 

@@ -99,8 +99,8 @@ def build_purl(kind: str, space: str, name: str, version: str, **marks: str) -> 
     """Build a package URL.
 
     >>> build_purl("deb", "debian", "libc6", "1:2.36+deb", arch="amd64")
-    'pkg:deb/debian/libc6@1%3A2.36%2Bdeb?arch=amd64'
+    'pkg:deb/debian/libc6@1:2.36%2Bdeb?arch=amd64'
     """
-    path = "/".join(quote(one, safe="") for one in (space, name) if one)
-    tail = "&".join(f"{key}={quote(value, safe='')}" for key, value in sorted(marks.items()))
-    return f"pkg:{kind}/{path}@{quote(version, safe='')}{'?' if tail else ''}{tail}"
+    path = "/".join(quote(one, safe=":") for one in (space, name) if one)
+    tail = "&".join(f"{key}={quote(value, safe=':')}" for key, value in sorted(marks.items()))
+    return f"pkg:{kind}/{path}@{quote(version, safe=':')}{'?' if tail else ''}{tail}"

@@ -21,7 +21,8 @@ from parts import SbomError
 
 WANTED = re.compile(
     r"var/lib/dpkg/status|var/lib/dpkg/status\.d/[^/]+|(?:etc|usr/lib)/os-release|"
-    r".*\.dist-info/METADATA|usr/share/doc/[^/]+/copyright"
+    r".*\.dist-info/METADATA|.*\.egg-info(?:/PKG-INFO)?|usr/share/doc/[^/]+/copyright|"
+    r"usr/local/(?:bin/python3\.\d+|lib/libpython3\.\d+\.so\.1\.0)"
 )
 MOST = 64 << 20  # bytes of one file; dpkg's list of a large system has six million
 GONE, EMPTIED = ".wh.", ".wh..wh..opq"

@@ -54,6 +54,10 @@ FILES = {
     f"{PLACE}/polypskd-0.1.0.dist-info/METADATA": tell_distribution(
         "polypskd", "0.1.0", "License-Expression: Apache-2.0"
     ),
+    "usr/lib/python3/dist-packages/wheel-0.38.4.egg-info/PKG-INFO": tell_distribution(
+        "wheel", "0.38.4", "License: MIT"
+    ),
+    "usr/local/bin/python3.11": "x\0python3.11\x003.11.15\x003.9.1\0",
     "home/secret.txt": "not of the list",
 }
 
@@ -290,6 +294,8 @@ def test_each_form_of_an_image_gives_the_same_parts(kind, material, tmp_path):
         "pkg:pypi/pip@26.0",
         "pkg:pypi/polypskd@0.1.0",
         "pkg:pypi/typing-extensions@4.16.0",
+        "pkg:pypi/wheel@0.38.4",
+        "pkg:generic/python@3.11.15",
     }
     assert {one["purl"] for one in page["components"]} == expected
     assert {one["externalRefs"][0]["referenceLocator"] for one in other["packages"][1:]} == expected
@@ -300,6 +306,7 @@ def test_each_form_of_an_image_gives_the_same_parts(kind, material, tmp_path):
     assert licenses["numpy"] == [{"expression": "BSD-3-Clause AND 0BSD"}]
     assert licenses["typing_extensions"] == [{"expression": "MIT"}]
     assert licenses["pip"] == [{"license": {"name": "odd terms"}}]
+    assert licenses["wheel"] == [{"expression": "MIT"}]
     assert licenses["tzdata"] is None
 
 
