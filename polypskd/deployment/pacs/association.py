@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ LOST = "closed the connection in the middle of an answer"
 TAKEN = {0x0000, 0x0111, 0xB000, 0xB006, 0xB007}  # it is there: before, or with a remark
 
 
+def check_extra() -> None:
+    """Check that pynetdicom is installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if find_spec("pynetdicom") is None:
+        raise ConfigError(f"DIMSE needs pynetdicom; {EXTRA}")
+
+
 class Line:
     """The way to one archive.
 
@@ -32,11 +43,7 @@ class Line:
     """
 
     def __init__(self, settings: Dimse, transfer: Transfer) -> None:
-        try:
-            from pynetdicom import AE
-        except ImportError:
-            raise ConfigError(f"DIMSE needs pynetdicom; {EXTRA}") from None
-        del AE
+        check_extra()
         from polypskd.deployment.pacs.wire import silence
 
         silence()
