@@ -1,4 +1,4 @@
-.PHONY: check format lint types imports test schema sbom
+.PHONY: check format lint types imports test schema sbom offline policy
 
 check: lint types imports test
 
@@ -22,8 +22,24 @@ test:
 schema:
 	polypskd schema > configs/config.schema.json
 
+# What the serving image is made of, as CycloneDX and SPDX; IMAGE (a root folder, or what `podman save`
+# or `podman export` wrote) and BUNDLE as far as they are given. The same input gives the same bytes.
 sbom:
-	python3 -m venv build/sbom-tool
-	build/sbom-tool/bin/pip install --quiet cyclonedx-bom==7.5.0
-	build/sbom-tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
-		--output-file build/sbom.cdx.json "$$(command -v python)"
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} python3 docker/sbom \
+		$(if $(IMAGE),--image "$(IMAGE)") $(if $(BUNDLE),--bundle "$(BUNDLE)") --out build/sbom
+
+# Wheels, checksums and a script for a machine without network, into dist/offline.
+offline:
+	python3 docker/offline/build.py $(if $(BUNDLE),--bundle "$(BUNDLE)") --out dist/offline
+
+# Dockerfile, compose and Kubernetes files against rules, by tools in an environment of their own.
+POLICY = build/policy-tool/bin
+policy:
+	python3 -m venv build/policy-tool
+	$(POLICY)/pip install --quiet --requirement docker/policy.txt
+	$(POLICY)/hadolint --config docker/hadolint.yaml docker/Dockerfile
+	$(POLICY)/shellcheck docker/offline/install.sh .ci/run
+	$(POLICY)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(POLICY)/kubernetes-validate --strict --quiet docker/kubernetes.yaml
+	cd docker && PYTHONPATH= ../$(POLICY)/checkov --config-file checkov.yaml \
+		--file Dockerfile kubernetes.yaml compose.yaml
