@@ -75,7 +75,8 @@ class Line:
         Raises:
             ArchiveError: it does not come about.
         """
-        from polypskd.deployment.pacs.wire import Caller, Intake
+        from polypskd.deployment.pacs.incoming import Intake
+        from polypskd.deployment.pacs.wire import Caller
 
         settings, transfer = self.settings, self.transfer
         intake = Intake(folder, transfer.most_megabytes << 20, transfer.read_s, sync=False)

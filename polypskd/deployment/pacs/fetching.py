@@ -116,8 +116,8 @@ def fetch_by_move(
         ArchiveError: the archive cannot be asked, does not know us, or is lost on the way.
         OutputError: the disk is full.
     """
+    from polypskd.deployment.pacs.incoming import Intake
     from polypskd.deployment.pacs.serving import Place, serve
-    from polypskd.deployment.pacs.wire import Intake
 
     settings = line.settings
     basket = Basket(folder, {one.sop_uid for one in instances})

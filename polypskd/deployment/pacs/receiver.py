@@ -90,8 +90,8 @@ class StoreReceiver:
         from polypskd.deployment.pacs.association import check_extra
 
         check_extra()
+        from polypskd.deployment.pacs.incoming import Intake
         from polypskd.deployment.pacs.serving import Place, serve
-        from polypskd.deployment.pacs.wire import Intake
 
         settings = self._settings
         place = Place(settings.host, settings.port, settings.ae, settings.callers, settings.tls)

@@ -21,8 +21,9 @@ from polypskd.deployment.dicom_files import IMPLEMENTATION
 from polypskd.deployment.pacs.association import drop
 from polypskd.deployment.pacs.connections import Tls
 from polypskd.deployment.pacs.contexts import EXPLICIT, IMPLICIT, list_pairs
+from polypskd.deployment.pacs.incoming import Intake
 from polypskd.deployment.pacs.tls import build_server_context
-from polypskd.deployment.pacs.wire import PDU, BoundedProvider, BoundedSocket, Intake, silence
+from polypskd.deployment.pacs.wire import PDU, BoundedProvider, BoundedSocket, silence
 from polypskd.errors import ConfigError
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -68,6 +69,7 @@ class BoundedServer(ThreadedAssociationServer):
     """Listens, with few places, and cleans up after those who leave."""
 
     daemon_threads = True
+    request_queue_size = 64
     intake: Intake
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
