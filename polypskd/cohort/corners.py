@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +28,17 @@ def fit_corners(
     >>> fit_corners(np.ones((40, 50), np.uint8), (0, 0, 50, 40))
     ('rectangle', (2.0, 2.0))
     """
+    import cv2
+
     left, top, right, bottom = box
     part = picture[top:bottom, left:right]
     # All four corners laid on one: others may be dark or covered, and none may lose mucosa.
-    folded = part | part[:, ::-1] | part[::-1] | part[::-1, ::-1]
-    angles = np.deg2rad(np.linspace(5, 85, 61))
-    cos, sin = np.cos(angles), np.sin(angles)
-    whole = 1 / np.maximum(cos, sin)  # from the center to the box's edge
-    steps = np.linspace(1, 0.6, 81)
-    along = (1 + np.outer(np.stack([cos, sin]) * whole, steps)) / 2
-    columns = (along[: len(cos)] * (part.shape[1] - 1)).round().astype(np.int64)
-    rows = (along[len(cos) :] * (part.shape[0] - 1)).round().astype(np.int64)
+    folded = cv2.bitwise_or(part, cv2.flip(part, 1))
+    folded = cv2.bitwise_or(folded, cv2.flip(folded, 0))
+    rays = _draw_rays()
+    cos, sin, whole, steps = rays.cos, rays.sin, rays.whole, rays.steps
+    columns = (rays.across * (part.shape[1] - 1)).round().astype(np.int64)
+    rows = (rays.down * (part.shape[0] - 1)).round().astype(np.int64)
     lit = folded[rows, columns]
     radius = np.where(lit.any(axis=1), steps[lit.argmax(axis=1)], steps[-1]) * whole
     if (radius / whole).min() > 0.93:
@@ -47,6 +48,25 @@ def fit_corners(
     if octagon[0] <= circle[0]:
         return "octagon", octagon[1]
     return "circle", ((1.0, 1.0) if max(circle[1]) < 1.03 else circle[1])
+
+
+class _Rays(NamedTuple):
+    cos: NDArray[np.float64]  # (61,) of each ray's angle
+    sin: NDArray[np.float64]
+    whole: NDArray[np.float64]  # (61,) from the center to the box's edge
+    steps: NDArray[np.float64]  # (81,) from the edge inwards
+    across: NDArray[np.float64]  # (61, 81) places along the rays, 0 to 1
+    down: NDArray[np.float64]
+
+
+@cache
+def _draw_rays() -> _Rays:
+    angles = np.deg2rad(np.linspace(5, 85, 61))
+    cos, sin = np.cos(angles), np.sin(angles)
+    whole = 1 / np.maximum(cos, sin)
+    steps = np.linspace(1, 0.6, 81)
+    along = (1 + np.outer(np.stack([cos, sin]) * whole, steps)) / 2
+    return _Rays(cos, sin, whole, steps, along[: len(cos)], along[len(cos) :])
 
 
 def _fit(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from polypskd.cohort.corners import UNCUT, Shape, fit_corners
 from polypskd.cohort.outline import (
+    Halve,
     Pixels,
     find_box,
     find_mask_color,
@@ -66,7 +67,7 @@ class Field:
         return self.top + self.height
 
 
-def find_field(pixels: Pixels) -> Field:
+def find_field(pixels: Pixels, halve: Halve = halve_pixels) -> Field:
     """Find the endoscope's picture in a frame.
 
     What stands inside the picture's box stays: text written over the picture, or into the corners
@@ -74,6 +75,7 @@ def find_field(pixels: Pixels) -> Field:
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
+        halve: as `halve_pixels`; another one may remember what it has halved.
 
     Returns:
         The field; `full` where no mask is seen, or where the frame is too dark to tell.
@@ -87,7 +89,7 @@ def find_field(pixels: Pixels) -> Field:
     full = Field(0, 0, width, height, "full", 1.0)
     if min(height, width) < 16:
         return full
-    small, halvings = halve_pixels(pixels, WORK)
+    small, halvings = halve(pixels, WORK)
     mask = find_mask_color(small)
     if mask is None:
         return full
@@ -168,7 +170,7 @@ def blank_corners(box: Pixels, field: Field, *, left: int = 0, top: int = 0) -> 
         left: columns of the field's box that were cut off at its left.
         top: rows that were cut off at its top.
     """
-    first, stop = _bound_rows(field)
+    first, stop = (bound.tolist() for bound in _bound_rows(field))
     for row in range(box.shape[0]):
         box[row, : max(0, first[row + top] - left)] = 0
         box[row, max(0, stop[row + top] - left) :] = 0
@@ -183,21 +185,24 @@ def cover_box(field: Field) -> NDArray[np.bool_]:
     >>> cover_box(Field(0, 0, 4, 4, "octagon", 1.0, (1.4, 1.4))).sum(axis=1).tolist()
     [2, 4, 4, 2]
     """
-    first, stop = np.array(_bound_rows(field))[:, :, np.newaxis]
-    columns = np.arange(field.width)
+    if field.reach == UNCUT:
+        return np.ones((field.height, field.width), np.bool_)
+    first, stop = (bound.astype(np.int32)[:, np.newaxis] for bound in _bound_rows(field))
+    columns = np.arange(field.width, dtype=np.int32)
     inside: NDArray[np.bool_] = (columns >= first) & (columns < stop)
     return inside
 
 
-def _bound_rows(field: Field) -> tuple[list[int], list[int]]:
+def _bound_rows(field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give each row's first column of the field, and the one after its last."""
     if field.reach == UNCUT:
-        return [0] * field.height, [field.width] * field.height
+        zeros = np.zeros(field.height, np.int64)
+        return zeros, zeros + field.width
     power = 2 if field.shape == "circle" else 1
     y = np.abs((np.arange(field.height) + 0.5) / field.height * 2 - 1) / field.reach[1]
     x = field.reach[0] * np.maximum(0, 1 - y**power) ** (1 / power)
     first = np.ceil((1 - np.minimum(x, 1)) / 2 * field.width - 0.5).astype(np.int64)
-    return first.tolist(), (field.width - first).tolist()
+    return first, field.width - first
 
 
 def agree_on_field(fields: Sequence[Field]) -> Field:

@@ -6,7 +6,7 @@ is the picture, with those that a dark fold alone cuts from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
+Halve = Callable[[Pixels, int], tuple[Pixels, int]]  # `halve_pixels`, or what gives the same
 
 BLACK = 14  # a mask darker than this is black, whatever its noise
 SKIRT = 24  # the luminance that the noise of JPEG beside an edge does not exceed
@@ -67,7 +68,7 @@ def find_mask_color(small: Pixels) -> tuple[NDArray[np.int64], int] | None:
             for part in (small[:deep], small[-deep:], small[:, :deep], small[:, -deep:])
         ]
     )
-    bright = ring.max(axis=1)
+    bright = np.maximum(np.maximum(ring[:, 0], ring[:, 1]), ring[:, 2])
     dark = bright[bright <= BLACK + 10]
     if len(dark) >= 0.03 * len(ring):
         level = float(np.sort(dark)[len(dark) // 4])
@@ -114,8 +115,11 @@ def find_box(picture: NDArray[np.uint8]) -> Box:
     >>> find_box(np.pad(np.ones((4, 3), np.uint8), ((1, 2), (5, 0))))
     (5, 1, 8, 5)
     """
-    across = np.add.reduce(picture, axis=0, dtype=np.int64)
-    down = np.add.reduce(picture, axis=1, dtype=np.int64)
+    import cv2
+
+    # A third of the time that numpy takes.
+    across = cv2.reduce(picture, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    down = cv2.reduce(picture, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
     columns = np.flatnonzero(across >= NEAR * across.max())
     rows = np.flatnonzero(down >= NEAR * down.max())
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -173,12 +177,12 @@ def _find_lit(part: Pixels, color: NDArray[np.int64], near: int) -> NDArray[np.u
     """Tell which pixels are not of the mask's color: (H, W) of 0 and 1."""
     import cv2
 
-    red, green, blue = (np.ascontiguousarray(part[:, :, channel]) for channel in range(3))
+    red, green, blue = cv2.split(part)
     most = _away_from(part, color) if color.any() else cv2.max(cv2.max(red, green), blue)
     # The box of a position finder, drawn over a corner, is of a green that no mucosa has.
     drawn = (cv2.subtract(green, red) > 50) & (green >= blue)
-    lit: NDArray[np.uint8] = ((most > near) & ~drawn).astype(np.uint8)
-    return lit
+    lit: NDArray[np.bool_] = (most > near) & ~drawn
+    return lit.view(np.uint8)
 
 
 def _find_risen(small: Pixels, color: NDArray[np.int64], factor: int) -> NDArray[np.uint8]:
@@ -190,8 +194,9 @@ def _find_risen(small: Pixels, color: NDArray[np.int64], factor: int) -> NDArray
     away = _away_from(small, color)
     around = np.ones((16 // factor + 1,) * 2, np.uint8)  # a block on each side
     near = cv2.dilate(cv2.medianBlur(away, 5), around)
-    risen: NDArray[np.uint8] = (away >= np.minimum(near // 3, SKIRT)).astype(np.uint8)
-    return risen
+    least = cv2.LUT(near, np.minimum(np.arange(256, dtype=np.uint8) // 3, SKIRT))
+    risen: NDArray[np.bool_] = away >= least
+    return risen.view(np.uint8)
 
 
 def _away_from(part: Pixels, color: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -212,7 +217,9 @@ def _find_picture(lit: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     import cv2
 
     side = max(3, round(0.05 * min(lit.shape)))
-    lit = cv2.medianBlur(lit, 5).astype(np.uint8, copy=False)
+    # The median of zeros and ones is what most of the 25 are.
+    ones: Any = cv2.boxFilter(lit, -1, (5, 5), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    lit = (ones >= 13).view(np.uint8)
     # Beyond the frame counts as lit as what is next to it: a picture that runs over is not rounded.
     ringed = cv2.copyMakeBorder(lit, side, side, side, side, cv2.BORDER_REPLICATE)
     opened = cv2.morphologyEx(ringed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.damage import DamageError
-from polypskd.cohort.outline import halve_pixels
+from polypskd.cohort.outline import Halve, halve_pixels
 
 if TYPE_CHECKING:
     from polypskd.cohort.field import Field
@@ -22,7 +22,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def prepare_frame(
-    pixels: NDArray[np.uint8], size: int, crop: Crop | None = None
+    pixels: NDArray[np.uint8], size: int, crop: Crop | None = None, halve: Halve = halve_pixels
 ) -> NDArray[np.uint8]:
     """Crop, and resize to a square, keeping the aspect ratio, with black bars on both sides.
 
@@ -30,6 +30,7 @@ def prepare_frame(
         pixels: (H, W, 3) RGB.
         size: side of the result.
         crop: what of the frame is kept; all of it if not given.
+        halve: as `halve_pixels`; another one may remember what it has halved.
 
     Returns:
         (size, size, 3) RGB.
@@ -50,14 +51,15 @@ def prepare_frame(
     scale = size / max(height, width)
     inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
     # OpenCV averages four pixels into one many times faster than any other area.
-    pixels, halvings = halve_pixels(pixels, 2 * size)
+    pixels, halvings = halve(pixels, 2 * size)
     scale *= 2**halvings
     # Averaging over areas keeps fine vessels from aliasing when a frame shrinks.
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    inner = cv2.resize(pixels, (inner_w, inner_h), interpolation=how)
     top, left = (size - inner_h) // 2, (size - inner_w) // 2
     square = np.zeros((size, size, 3), np.uint8)
-    square[top : top + inner_h, left : left + inner_w] = inner
+    inner = square[top : top + inner_h, left : left + inner_w]
+    # Straight into the square.
+    cv2.resize(pixels, (inner_w, inner_h), dst=inner, interpolation=how)
     return square
 
 

@@ -202,10 +202,17 @@ def read_image(path: Path) -> bytes:
         DamageError: it is empty or too large.
         OSError: it cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > LARGEST:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(handle).st_size
+        if size > LARGEST:
             raise DamageError("the file is too large", f"over {LARGEST >> 20} MiB")
-        data = file.read()
+        data = os.read(handle, size + 1)
+        if len(data) != size:  # a pipe, or written to right now
+            with open(handle, "rb", buffering=0, closefd=False) as file:
+                data += file.read()
+    finally:
+        os.close(handle)
     if not data:
         raise DamageError("the file is empty (0 bytes)", todo="copy the image anew")
     return data

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from polypskd.cohort.preparation import prepare_frame
 from polypskd.deployment.bundle import Bundle
+from polypskd.deployment.halving import Halver
 from polypskd.deployment.predictor import Predictor
 from polypskd.deployment.results import (
     Verdict,
@@ -31,6 +32,8 @@ class Judge:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.limits = list_limits(bundle.limits.quality.model_dump(exclude_none=True))
+        self._wanted = {limit.measure for limit in self.limits}
+        self._halver = Halver()
         self._predictor = Predictor(bundle)
 
     def judge(self, pixels: NDArray[np.uint8]) -> Verdict:
@@ -60,17 +63,19 @@ class Judge:
         """
         bundle = self.bundle
         refused = judge_size(pixels.shape[1], pixels.shape[0], bundle.limits.min_side)
-        crop, field = bundle.crop, None
+        crop, field, halve = bundle.crop, None, self._halver
+        halve.start(pixels)
         if self.limits or crop.kind == "field":
             from polypskd.cohort.field import crop_frame, find_field
 
-            field = find_field(pixels)
+            field = find_field(pixels, halve)
         if self.limits and field is not None and not refused:
             from polypskd.cohort.quality import measure_quality
 
-            refused = judge_quality(measure_quality(pixels, field), self.limits)
+            quality = measure_quality(pixels, field, halve, self._wanted)
+            refused = judge_quality(quality, self.limits)
         if crop.kind == "field" and field is not None:
             # As `prepare_frame` would, with the field that is known by now.
             cropped = crop_frame(pixels, field, crop.margin, blank=crop.blank)
             return prepare_frame(cropped, bundle.size), refused
-        return prepare_frame(pixels, bundle.size, crop), refused
+        return prepare_frame(pixels, bundle.size, crop, halve), refused
