@@ -1,17 +1,21 @@
 """Serving: files of 1280 x 1024 in, classes out, beside decoding and the bare network alone.
 
-The default student with random weights is exported at the given size. All are interleaved in every
-round; a ratio is taken within its round, and CPU time of one thread is counted, not the clock, but
-for start-up and for the frames a second of two threads. Two bundles are judged: one without limits
-of quality, and one with a limit of each measure, as an export derives them.
+The default student with random weights is exported at the given size. Every way does some frames
+in each round, so that each finds its own memory in the caches, as it would at work; a ratio is
+taken within its round, and CPU time of one thread is counted, not the clock, but for start-up and
+for the frames a second of two threads. Two bundles are judged: one without limits of quality, and
+one with a limit of each measure, as an export derives them.
 
 With `--endless N`, the verb judges N frames, the same files over and over under other names, and
 its memory is read from the system all the while.
+
+With `--limit S`, nothing new is begun after S seconds, and what was measured by then is told.
 """
 
 import argparse
 import hashlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +44,18 @@ QUALITY = {
 }
 FILES = 16  # unlike frames
 FRAMES = 600  # judged by two threads
+BLOCK = 8  # frames of a way in a round
+EFFICIENT = "EfficientNet-B0, eager"
+
+
+class Clock:
+    """Tells whether there is time for more; there is for what was never done."""
+
+    def __init__(self, limit: float) -> None:
+        self.start, self.limit = time.monotonic(), limit
+
+    def has_time(self, done: int) -> bool:
+        return done < 2 or time.monotonic() - self.start < self.limit
 
 
 def write_bundle(folder: Path, size: int, quality: dict[str, float]) -> Path:
@@ -180,7 +196,7 @@ def build_ways(
         "decode": lambda turn: simplejpeg.decode_jpeg(datas[turn % len(datas)]),
         "network": lambda turn: session.run(None, {"frames": prepared[turn % len(datas)]}),
         "decode + network": run_bare,
-        "EfficientNet-B0, eager": run_efficient,
+        EFFICIENT: run_efficient,
     }
     for name, bundle in bundles.items():
         journal = PredictionJournal(folder / f"out {name}", {})
@@ -196,16 +212,23 @@ def build_ways(
     return ways, bundles
 
 
-def time_ways(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, list[float]]:
-    """Take the milliseconds of CPU of each way in each round."""
+def time_ways(
+    ways: dict[str, Callable[[int], object]], rounds: int, clock: Clock
+) -> dict[str, list[float]]:
+    """Take the milliseconds of CPU that a frame takes each way in each round."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(0)
     for turn in range(rounds):
+        if not clock.has_time(turn):
+            break
         for name, way in ways.items():
+            block = 1 if name == EFFICIENT else BLOCK
+            way(turn)  # its memory comes back into the caches
             start = time.process_time()
-            way(turn)
-            times[name].append((time.process_time() - start) * 1000)
+            for frame in range(block):
+                way(turn * block + frame)
+            times[name].append((time.process_time() - start) * 1000 / block)
     return times
 
 
@@ -222,11 +245,13 @@ def time_verb(bundle: Path, source: Path, out: Path, threads: int) -> tuple[floa
     return clock, cpu - before.children_user - before.children_system
 
 
-def watch_memory(bundle: Path, source: Path, out: Path, threads: int) -> list[tuple[int, float]]:
-    """Run the verb, and read its memory: (bytes of the journal, MB) twice a second."""
+def watch_memory(
+    bundle: Path, source: Path, out: Path, threads: int, clock: Clock
+) -> list[tuple[int, float]]:
+    """Run the verb, and read its memory: (frames done, MB) twice a second."""
     command = [sys.executable, "-m", "polypskd", "predict", str(bundle), str(source), "--quiet"]
     command += ["--out", str(out), "--threads", str(threads)]
-    seen = []
+    seen, done, at, stopped = [], 0, 0, False
     journal = out / ".predict" / "frames.jsonl"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -237,18 +262,25 @@ def watch_memory(bundle: Path, source: Path, out: Path, threads: int) -> list[tu
                 break
             used = [line for line in status.splitlines() if line.startswith("VmRSS")]
             if used and journal.exists():
-                seen.append((journal.stat().st_size, int(used[0].split()[1]) / 1024))
-    if process.returncode:
+                with journal.open("rb") as file:
+                    file.seek(at)
+                    fresh = file.read()
+                done, at = done + fresh.count(b"\n"), at + len(fresh)
+                seen.append((done, int(used[0].split()[1]) / 1024))
+            if not stopped and not clock.has_time(len(seen)):
+                process.send_signal(signal.SIGINT)
+                stopped = True
+    if process.returncode and not stopped:
         raise SystemExit("predict failed")
     return seen
 
 
-def measure_speed(given: argparse.Namespace, folder: Path) -> None:
+def measure_speed(given: argparse.Namespace, folder: Path, clock: Clock) -> None:
     paths = write_frames(folder / "frames", 1280, 1024)
     ways, bundles = build_ways(folder, paths, given.size)
-    times = time_ways(ways, given.rounds)
+    times = time_ways(ways, given.rounds, clock)
     bare, network = times["decode + network"], times["network"]
-    values: dict[str, object] = {"size": given.size}
+    values: dict[str, object] = {"size": given.size, "rounds": len(bare)}
     values |= {f"{name}, ms": spread(found) for name, found in times.items()}
     for name in bundles:
         whole = times[f"file to class, {name}"]
@@ -256,22 +288,25 @@ def measure_speed(given: argparse.Namespace, folder: Path) -> None:
             [100 * alone / own for alone, own in zip(bare, whole, strict=True)]
         )
     values["EfficientNet-B0 / network"] = spread(
-        [other / own for other, own in zip(times["EfficientNet-B0, eager"], network, strict=True)]
+        [other / own for other, own in zip(times[EFFICIENT], network, strict=True)]
     )
     results.record("Serving at 1280 x 1024, one thread, median (quartiles) a frame", values)
-    few = link_frames(folder / "few", paths, 2)
+    one = link_frames(folder / "one", paths, 1)
     many = link_frames(folder / "many", paths, FRAMES)
     starts, row = [], {}
     for turn in range(given.starts):
-        starts.append(time_verb(bundles["all limits"], few, folder / f"start {turn}", 1))
-    row["start-up and 2 frames, s"] = spread([clock for clock, _ in starts])
+        if clock.has_time(turn):
+            starts.append(time_verb(bundles["all limits"], one, folder / f"start {turn}", 1))
+    row["start-up and one frame, s"] = spread([seconds for seconds, _ in starts])
     row["CPU of it, s"] = spread([cpu for _, cpu in starts])
-    start = statistics.median(clock for clock, _ in starts)
+    start = statistics.median(seconds for seconds, _ in starts)
     for name, bundle in bundles.items():
         speeds = []
         for turn in range(3):
-            clock, cpu = time_verb(bundle, many, folder / f"many {name} {turn}", 2)
-            speeds.append((FRAMES / clock, FRAMES / (clock - start), 1000 * cpu / FRAMES))
+            if not clock.has_time(turn + 1):
+                break
+            seconds, cpu = time_verb(bundle, many, folder / f"many {name} {turn}", 2)
+            speeds.append((FRAMES / seconds, FRAMES / (seconds - start), 1000 * cpu / FRAMES))
         whole, running, cpu_each = (statistics.median(found) for found in zip(*speeds, strict=True))
         row[f"frames/s of 2 threads, {name}"] = f"{whole:.0f}"
         row[f"without start-up, {name}"] = f"{running:.0f}"
@@ -281,15 +316,15 @@ def measure_speed(given: argparse.Namespace, folder: Path) -> None:
     )
 
 
-def measure_memory(given: argparse.Namespace, folder: Path) -> None:
+def measure_memory(given: argparse.Namespace, folder: Path, clock: Clock) -> None:
     paths = write_frames(folder / "frames", given.side, given.side)
     bundle = write_bundle(folder / "bundle", given.size, QUALITY)
     source = link_frames(folder / "many", paths, given.endless)
-    seen = watch_memory(bundle, source, folder / "out", 2)
+    seen = watch_memory(bundle, source, folder / "out", 2, clock)
     used = [megabytes for _, megabytes in seen]
     quarter = max(1, len(used) // 4)
     values = {
-        "frames": given.endless,
+        "frames": f"{seen[-1][0]} of {given.endless}",
         "side": given.side,
         "peak, MB": f"{max(used):.0f}",
         "median of the second quarter, MB": f"{statistics.median(used[quarter : 2 * quarter]):.1f}",
@@ -310,6 +345,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--endless", type=int, default=0, help="frames; measures memory alone")
     parser.add_argument("--side", type=int, default=256, help="of the frames of --endless")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--into", type=Path, help="write the results here instead of RESULTS.md")
     given = parser.parse_args()
     results.PATH = given.into or results.PATH
@@ -317,7 +353,8 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
-        (measure_memory if given.endless else measure_speed)(given, Path(name))
+        clock = Clock(given.limit)
+        (measure_memory if given.endless else measure_speed)(given, Path(name), clock)
 
 
 if __name__ == "__main__":
