@@ -7,6 +7,8 @@ from hypothesis import settings
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# Before PyTorch and OpenBLAS: on arrays as small as these more threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same cases every time, so that a failure is of the change; `explore` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -20,7 +22,12 @@ sys.path += [str(ROOT / name) for name in ("tests/cohort", "tests/cohort/exports
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+# Files of a minute: begun first, so that no worker is left with one at the end.
+LONG = ("test_pipeline.py", "test_every_method.py", "test_processes.py", "test_fuzz.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason=f"real data not found at {SHARED}")

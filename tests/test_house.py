@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ LIGHT |= {"pipeline.py", "account.py", "verbs.py", "runs.py", "summary.py"}
 BANNED = {"torchvision", "timm", "urllib", "http", "pickle"}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

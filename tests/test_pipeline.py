@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import warm_verb
 import yaml
 
 SMALL = (
@@ -42,13 +43,26 @@ RESULTS = (
 def command(*words: str, settings: tuple[str, ...] = SMALL) -> list[str]:
     extra = [part for setting in settings for part in ("--set", setting)]
     extra += ["--no-pdf"] if words[0] == "run" else []  # tests/reporting make it
-    return [sys.executable, "-m", "polypskd", *words, *extra]
+    return [*words, *extra]
 
 
 def call(*words: str, settings: tuple[str, ...] = SMALL, code: int = 0) -> str:
+    return heard(warm_verb.call(*command(*words, settings=settings)), code)
+
+
+def call_cold(*words: str, settings: tuple[str, ...] = SMALL, threads: int = 1) -> str:
+    """Start it as a user does, with so many threads."""
     done = subprocess.run(
-        command(*words, settings=settings), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "polypskd", *command(*words, settings=settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
+    return heard(done, 0)
+
+
+def heard(done: subprocess.CompletedProcess, code: int) -> str:
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -68,7 +82,7 @@ def config(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    call("run", str(config), "--out", str(folder), "--quiet")
+    call_cold("run", str(config), "--out", str(folder), "--quiet")
     return folder
 
 
@@ -87,12 +101,23 @@ def test_the_same_config_and_seed_give_the_same_bytes(undisturbed, config, tmp_p
     assert results(tmp_path / "again") == results(undisturbed)
 
 
+def test_two_threads_give_the_same_bytes_twice(config, tmp_path):
+    settings = (*SMALL, "student.method.kind=none")
+    call("derive", str(config), "--out", str(tmp_path / "a"), "--quiet", settings=settings)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        out = ("--out", str(folder), "--quiet")
+        call_cold("distill", str(config), *out, settings=settings, threads=2)
+    weights = [(tmp_path / name / "student.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
 def test_another_seed_gives_other_weights(undisturbed, config, tmp_path):
-    call("run", str(config), "--out", str(tmp_path / "o"), "--quiet", settings=(*SMALL, "seed=5"))
-    assert (
-        results(tmp_path / "o")["student.safetensors"]
-        != results(undisturbed)["student.safetensors"]
-    )
+    for verb in ("derive", "teach", "distill"):
+        out = ("--out", str(tmp_path / "o"), "--quiet")
+        call(verb, str(config), *out, settings=(*SMALL, "seed=5"))
+    for name in ("teacher.safetensors", "student.safetensors"):
+        assert (tmp_path / "o" / name).read_bytes() != (undisturbed / name).read_bytes()
 
 
 def test_the_verbs_one_by_one_do_what_run_does(undisturbed, config, tmp_path):
@@ -114,7 +139,7 @@ def test_a_second_run_skips_everything(undisturbed, config):
 def test_a_run_killed_in_a_step_goes_on_to_the_same_bytes(undisturbed, config, tmp_path, step):
     folder = tmp_path / "run"
     words = command("run", str(config), "--out", str(folder), "--quiet")
-    process = subprocess.Popen(words, start_new_session=True)
+    process = warm_verb.start(*words)
     log = folder / "log.jsonl"
     event = '"epoch"' if step in {"teacher", "student"} else '"start"'
     deadline = time.monotonic() + 120
@@ -125,7 +150,7 @@ def test_a_run_killed_in_a_step_goes_on_to_the_same_bytes(undisturbed, config, t
         time.sleep(0.002)
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    assert process.finish().returncode == -signal.SIGKILL
     call("run", str(config), "--out", str(folder), "--quiet")
     assert results(folder) == results(undisturbed)
     assert not list(folder.rglob(".*.tmp"))

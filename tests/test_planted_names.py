@@ -11,13 +11,12 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import fuzz_samples
 import numpy as np
 import pytest
+import warm_verb
 import yaml
 from export_writers import annotation, choice, task
 from hospital_files import draw_frame, write_key
@@ -137,17 +136,12 @@ class Story:
         self.codes: dict[str, int] = {}
 
     def call(self, name: str, *words: object) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "polypskd", *map(str, words)],
-            capture_output=True,
-            check=False,
-            cwd=self.folder,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        )
-        self.said[f"{name}: standard output"] = done.stdout
-        self.said[f"{name}: standard error"] = done.stderr
+        hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+        done = warm_verb.start(*words, cwd=self.folder, env=hidden).finish()
+        self.said[f"{name}: standard output"] = done.stdout.encode()
+        self.said[f"{name}: standard error"] = done.stderr.encode()
         self.codes[name] = done.returncode
-        assert b"Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr
 
     def list_texts(self) -> dict[str, bytes]:
         """Give what was said, the files below out/, and their names."""

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import warm_verb
 from safetensors.numpy import load_file
 
 from polypskd.artifacts import RunLog, write_text
@@ -23,7 +26,6 @@ from polypskd.models.predict import choose_device
 from polypskd.ranks import is_first_to_say, shares
 
 SCRIPT = Path(__file__).parent / "training" / "fit_a_network.py"
-TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
 PAGE = """
 name: pair
 cohort:
@@ -57,6 +59,15 @@ def start(command, **kwargs):
     )
 
 
+def start_two(*command):
+    """Start a job of two, which meets at a port of its own: another job may be at work here."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ("--nproc_per_node=2", f"--master_port={port}")
+    return start([sys.executable, "-m", "torch.distributed.run", *words, *command])
+
+
 def finish(process, seconds=240):
     try:
         said, _ = process.communicate(timeout=seconds)
@@ -84,12 +95,12 @@ def test_shares_hold_everything_once_and_in_order(monkeypatch):
                 assert all(part.start % size == 0 or part.start == count for part in parts)
 
 
-def test_two_processes_train_what_one_does_even_where_examples_are_coupled(tmp_path):
+def test_two_processes_train_what_one_does_even_where_examples_are_coupled(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    alone = finish(start([sys.executable, SCRIPT, tmp_path / "one"]))
-    assert alone[0] == 0, alone[1]
-    pair = finish(start([*TWO, SCRIPT, tmp_path / "two"]))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(tmp_path / "one")])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    pair = finish(start_two(SCRIPT, tmp_path / "two"))
     assert pair[0] == 0, pair[1]
     weights = [tmp_path / name / "network.safetensors" for name in ("one", "two")]
     # Float32 sums in another order, over 15 steps.
@@ -106,11 +117,11 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     (folder / "c.yaml").write_text(PAGE)
     command = ["-m", "polypskd", "run", "--no-pdf", folder / "c.yaml", "--out"]
-    alone = finish(start([sys.executable, *command, folder / "one"]))
-    assert alone[0] == 0, alone[1]
-    pair = finish(start([*TWO, *command, folder / "two"]))
+    alone = warm_verb.call(*command[2:], folder / "one")
+    assert alone.returncode == 0, alone.stderr
+    pair = finish(start_two(*command, folder / "two"))
     assert pair[0] == 0, pair[1]
-    job = start([*TWO, *command, folder / "killed"])
+    job = start_two(*command, folder / "killed")
     log = folder / "killed" / "log.jsonl"
     deadline = time.monotonic() + 120
     while '"event": "epoch"' not in (log.read_text() if log.exists() else ""):
@@ -119,7 +130,7 @@ def runs(tmp_path_factory):
         time.sleep(0.05)
     os.kill(find_rank(job.pid, 1), signal.SIGKILL)
     killed = finish(job, seconds=60)
-    again = finish(start([*TWO, *command, folder / "killed"]))
+    again = finish(start_two(*command, folder / "killed"))
     assert again[0] == 0, again[1]
     return folder, killed, again
 
@@ -178,9 +189,8 @@ def test_a_process_that_dies_ends_the_job_with_one_line_and_the_same_command_goe
 @linux
 def test_a_users_fault_is_told_once_by_a_job(tmp_path):
     (tmp_path / "c.yaml").write_text(PAGE.replace("batch_size: 17", "batch_size: 0"))
-    code, said = finish(
-        start([*TWO, "-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml"], cwd=tmp_path)
-    )
+    command = ["-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml"]
+    code, said = finish(start_two(*command, "--out", tmp_path / "run"))
     assert code != 0
     assert len(re.findall(r"batch_size", said)) >= 1
     assert said.count("polypskd: ") == 1
@@ -192,7 +202,7 @@ def test_a_fault_that_the_first_process_alone_meets_is_told_and_not_its_echo(tmp
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     command = ["-m", "polypskd", "run", "--no-pdf", tmp_path / "c.yaml", "--out", tmp_path / "full"]
-    code, said = finish(start([*TWO, *command]))
+    code, said = finish(start_two(*command))
     assert code != 0
     ours = [line for line in said.splitlines() if line.startswith("polypskd:")]
     assert len(ours) == 1

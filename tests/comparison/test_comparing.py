@@ -1,13 +1,12 @@
 """`compare`, as a user runs it: shared teachers, failures that stop nothing, the same twice."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import warm_verb
 from safetensors.numpy import load_file
 
 PAGE = Path(__file__).resolve().parents[2] / "configs" / "synthetic.yaml"
@@ -35,12 +34,7 @@ METHODS = "none,kd,no_effort,skd,random_subclasses,wild"
 def compare(folder: Path, *, code: int = 0, seeds: int = 2, methods: str = METHODS) -> str:
     extra = [part for setting in SMALL for part in ("--set", setting)]
     words = ["compare", str(PAGE), "--methods", methods, "--seeds", str(seeds)]
-    done = subprocess.run(
-        [sys.executable, "-m", "polypskd", *words, "--out", str(folder), "--quiet", *extra],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_verb.call(*words, "--out", str(folder), "--quiet", *extra)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

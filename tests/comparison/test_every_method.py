@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import warm_verb
 
 PAGE = Path(__file__).resolve().parents[2] / "configs" / "synthetic.yaml"
 SMALL = (
@@ -35,11 +36,14 @@ METHODS = (
 )
 
 
-def start(*words: str, settings: tuple[str, ...]) -> subprocess.Popen:
+def start(*words: str, settings: tuple[str, ...]) -> warm_verb.Running:
     extra = [part for setting in settings for part in ("--set", setting)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "polypskd", *words, "--quiet", *extra], start_new_session=True
-    )
+    return warm_verb.start(*words, "--quiet", *extra)
+
+
+def call(*words: str, settings: tuple[str, ...]) -> None:
+    done = start(*words, settings=settings).finish()
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def record(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("methods") / "c"
     words = ("--methods", ",".join(METHODS), "--seeds", "2", "--out", str(folder))
     settings = (*SMALL, "student.method={kind: skd, temperature: 3, alpha: 0.6}")
-    assert start("compare", str(PAGE), *words, settings=settings).wait() == 0
+    call("compare", str(PAGE), *words, settings=settings)
     return json.loads((folder / "comparison.json").read_text())
 
 
@@ -76,27 +80,34 @@ STATEFUL = {
 BYTES = ("teacher.safetensors", "targets.npz", "student.safetensors", "evaluation.json")
 
 
+def kill_in(step: str, folder: Path, *words: str, settings: tuple[str, ...]) -> None:
+    process = start(*words, settings=settings)
+    log, deadline = folder / "log.jsonl", time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if f'"step": "{step}", "event": "epoch"' in log.read_text():
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, "it ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.finish().returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("name", STATEFUL)
 def test_what_remembers_epochs_goes_on_after_a_kill_to_the_same_bytes(tmp_path, name):
     settings = (*SMALL, *STATEFUL[name])
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start("run", "--no-pdf", str(PAGE), "--out", str(whole), settings=settings).wait() == 0
-    shutil.copytree(whole / "cohort", cut / "cohort")
-    (cut / ".steps").mkdir()
-    for step in ("teacher-2", "student") if name == "aids" else ("student",):
-        process = start(
-            "run", "--no-pdf", str(PAGE), "--out", str(cut), "--overwrite", settings=settings
-        )
-        log, deadline = cut / "log.jsonl", time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            if log.exists() and f'"step": "{step}", "event": "epoch"' in log.read_text():
-                break
-            time.sleep(0.002)
-        assert process.poll() is None, "it ended before it could be killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    words = ("run", "--no-pdf", str(PAGE), "--out", str(cut), "--overwrite")
-    assert start(*words, settings=settings).wait() == 0
+    call("derive", str(PAGE), "--out", str(whole), settings=settings)
+    shutil.copytree(whole, cut)
+    steps = {"teach": "teacher-2" if name == "aids" else None, "distill": "student"}
+    for verb in ("teach", "distill", "evaluate"):
+        call(verb, str(PAGE), "--out", str(whole), settings=settings)
+        words = (verb, str(PAGE), "--out", str(cut))
+        if steps.get(verb):
+            kill_in(steps[verb], cut, *words, settings=settings)
+        call(*words, settings=settings)
+    events = map(json.loads, (cut / "log.jsonl").read_text().splitlines())
+    resumed = {event["step"] for event in events if event["event"] == "resumed"}
+    assert resumed >= set(filter(None, steps.values()))
     for file in BYTES:
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
 

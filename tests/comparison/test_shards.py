@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import warm_verb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,14 +52,6 @@ def words(folder: Path, *extra: str, methods: str = "kd,class_wise") -> list[str
     return [*given, "--out", str(folder), *settings, *extra]
 
 
-def start(folder: Path, *extra: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "polypskd", *words(folder, *extra)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def call(folder: Path, capsys, *extra: str) -> dict:
     """Run the verb in this process, which has loaded its packages already."""
     capsys.readouterr()
@@ -80,9 +73,10 @@ def events(run: Path) -> list[tuple[str, str]]:
 
 def test_two_shards_at_once_and_two_after_them_give_the_comparison(tmp_path, capsys):
     folder = tmp_path / "shards"
-    at_once = [start(folder, "--shard", f"{index}/4") for index in (1, 2)]
-    said = [json.loads(process.communicate(timeout=300)[0]) for process in at_once]
-    assert [process.returncode for process in at_once] == [0, 0]
+    at_once = [warm_verb.start(*words(folder, "--shard", f"{index}/4")) for index in (1, 2)]
+    ended = [process.finish() for process in at_once]
+    assert [one.returncode for one in ended] == [0, 0]
+    said = [json.loads(one.stdout) for one in ended]
     assert [one["done"] for one in said] == [1, 1]
     assert not any(one["failed"] or one["comparison"] for one in said)
     assert min(one["left"] for one in said) == 2
