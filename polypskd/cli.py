@@ -11,6 +11,8 @@ import sys
 
 import typer
 
+from polypskd.commands.application import PASS, extract, show
+from polypskd.commands.application import app as image_app
 from polypskd.commands.audit import audit
 from polypskd.commands.cohort import check, init
 from polypskd.commands.comparison import compare
@@ -18,7 +20,7 @@ from polypskd.commands.deidentify import deidentify
 from polypskd.commands.export import export
 from polypskd.commands.importing import import_cohort
 from polypskd.commands.options import say
-from polypskd.commands.pacs import pacs
+from polypskd.commands.pacs import pacs, watch
 from polypskd.commands.predict import predict
 from polypskd.commands.runs import STEPS, build_step, demo, report, run
 from polypskd.commands.sample_size import samplesize
@@ -50,7 +52,11 @@ app.command()(deidentify)
 app.command()(predict)
 app.add_typer(audit, name="audit")
 app.add_typer(pacs, name="pacs")
+app.command()(watch)
 app.command()(export)
+app.command("app", hidden=True, context_settings=PASS)(image_app)
+app.command(hidden=True)(show)
+app.command(hidden=True)(extract)
 
 
 @app.command()
