@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
+from polypskd.job import complain
+from polypskd.terminal import describe_event
 
 if TYPE_CHECKING:
     from polypskd.deployment.audit_run import RunRecord
@@ -136,6 +140,50 @@ def send(
     say(told, "\n".join([*lines, *done.faults]), as_json)
     if done.faults:
         raise typer.Exit(1)
+
+
+def watch(
+    settings: SettingsArgument,
+    bundle: BundleArgument,
+    out: OutOption,
+    audit: AuditOption = None,
+    audit_key_file: KeyFileOption = None,
+    audit_key_env: KeyEnvOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer studies of the archive as they come, until stopped. Research use only."""
+    from polypskd.commands.predict import count_cores
+    from polypskd.deployment.bundle import open_bundle
+    from polypskd.deployment.pacs.arrivals import open_arrivals
+    from polypskd.deployment.pacs.settings import read_settings
+    from polypskd.deployment.pacs.stopping import Stop
+    from polypskd.deployment.pacs.study_run import open_worker
+    from polypskd.deployment.pacs.watch import Watch
+
+    def tell(line: str) -> None:
+        if not quiet:
+            complain(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}\n")
+
+    page, opened, stop = read_settings(settings), open_bundle(bundle), Stop()
+    with (
+        let_stop(),
+        stop.listen(),
+        open_worker(page, opened, out, stop, count_cores()) as worker,
+        keep_pacs_record(audit, audit_key_file, audit_key_env, opened, page) as record,
+        open_arrivals(worker, page, out) as arrivals,
+    ):
+        worker.record = record
+        worker.listen = lambda event: tell(describe_event(event) or "")
+        watching = Watch(arrivals, page.watch, stop, tell)
+        tell(f"watching; {arrivals.describe()}")
+        try:
+            watching.run()
+        except KeyboardInterrupt:
+            say(*describe_summary(watching.summary, opened, out), as_json)
+            if stop.number != signal.SIGTERM:
+                raise
+        tell("stopped; the same command goes on from here")
 
 
 @contextmanager

@@ -37,6 +37,36 @@ def select_inputs(
     ]
 
 
+def select_files(files: Sequence[Path], query: Query, results: Collection[str]) -> list[Path]:
+    """Select files by the same rules, by what stands in them.
+
+    Args:
+        files: named by `archive.name_file`.
+        query: modalities and station.
+        results: SOP instance UIDs of what this program has sent.
+
+    Returns:
+        Those that are judged; what cannot be read is one of them, so that it is told.
+    """
+    from polypskd.cohort.dicom import read_attributes
+
+    wanted = {"class": "SOPClassUID", "modality": "Modality", "station": "StationName"}
+    wanted |= {"description": "SeriesDescription"}
+    chosen = []
+    for path in files:
+        try:
+            told = read_attributes(path, wanted).columns
+        except (DamageError, OSError):
+            chosen.append(path)
+            continue
+        one = InstanceEntry(
+            path.stem, told["class"], "", told["modality"], told["description"], told["station"]
+        )
+        if select_inputs([one], query, results):
+            chosen.append(path)
+    return chosen
+
+
 def find_stranger(files: Sequence[Path], study_uid: str) -> Path | None:
     """Find a file that is another instance than its name says, or of another study.
 

@@ -16,7 +16,7 @@ from polypskd.deployment.pacs.journal import FOLDER, Standing, StudyJournal, dig
 from polypskd.deployment.pacs.retry import call_again
 from polypskd.deployment.pacs.sending import send_files
 from polypskd.deployment.pacs.stopping import Stop
-from polypskd.deployment.pacs.study_inputs import find_stranger, select_inputs
+from polypskd.deployment.pacs.study_inputs import find_stranger, select_files, select_inputs
 from polypskd.deployment.pacs.study_judging import StudyJudge
 from polypskd.deployment.result_objects import ResultWish
 from polypskd.errors import ArchiveError
@@ -43,6 +43,7 @@ class Outcome:
         frames: number of answers.
         unread: number of files or frames that cannot be read.
         stored: number of results that were sent now.
+        final: whether trying again would end the same: the study itself is at fault, or done.
     """
 
     standing: Standing
@@ -50,6 +51,7 @@ class Outcome:
     frames: int = 0
     unread: int = 0
     stored: int = 0
+    final: bool = True
 
 
 class StudyWorker:
@@ -118,35 +120,37 @@ class StudyWorker:
             OutputError: the disk is full, or the audit log cannot be written.
             KeyboardInterrupt: told to stop.
         """
-        try:
-            outcome = self._work(study_uid)
-        except ArchiveError as error:
-            if error.transient:
-                raise
-            # Of the archive as a whole, or of this study?
-            self.archive.echo()
-            outcome = self.fail(study_uid, str(error))
-        self._check_alike(outcome)
-        return outcome
+        return self._guard(study_uid, lambda: self._work(study_uid))
 
     def work_files(self, study_uid: str, files: Sequence[Path]) -> Outcome:
         """Judge the files of a study that were sent to us, and send the results.
 
         Args:
             study_uid: of all of them.
-            files: named by `name_file`; they stay where they are.
+            files: named by `archive.name_file`; they stay where they are.
 
         Raises:
-            ArchiveError: the archive cannot be reached or refuses us.
-            OutputError: the disk is full, or the audit log cannot be written.
+            ArchiveError: as `work`.
+            OutputError: as `work`.
+            KeyboardInterrupt: told to stop.
         """
-        known = self.journal.find(study_uid)
-        begun = self._begin(study_uid, [path.stem for path in files], known)
-        if begun is None:
-            return Outcome(known, known=True) if known else self.fail(study_uid, "no files")
+        return self._guard(study_uid, lambda: self._work_files(study_uid, files))
+
+    def fail(self, study_uid: str, reason: str) -> Outcome:
+        """Note that a study has failed."""
+        known = self.journal.find(study_uid) or Standing(study_uid, "failed")
+        standing = replace(known, state="failed", reason=reason, total=0)
+        self.journal.note(standing)
+        return Outcome(standing, final=False)
+
+    def again(self, call: Callable[[], Result]) -> Result:
+        """Call, and call again where the archive fails in a way that passes."""
+        return call_again(call, self._patience, self.stop.event, self._tell_wait)
+
+    def _guard(self, study_uid: str, work: Callable[[], Outcome]) -> Outcome:
+        """Tell a fault of one study from a fault of the archive."""
         try:
-            with self._desk.open() as desk:
-                outcome = self._answer(begun, files, desk, check=False)
+            outcome = work()
         except ArchiveError as error:
             if error.transient:
                 raise
@@ -155,16 +159,14 @@ class StudyWorker:
         self._check_alike(outcome)
         return outcome
 
-    def fail(self, study_uid: str, reason: str) -> Outcome:
-        """Note that a study has failed."""
-        known = self.journal.find(study_uid) or Standing(study_uid, "failed")
-        standing = replace(known, state="failed", reason=reason, total=0)
-        self.journal.note(standing)
-        return Outcome(standing)
-
-    def again(self, call: Callable[[], Result]) -> Result:
-        """Call, and call again where the archive fails in a way that passes."""
-        return call_again(call, self._patience, self.stop.event, self._tell_wait)
+    def _work_files(self, study_uid: str, files: Sequence[Path]) -> Outcome:
+        known = self.journal.find(study_uid)
+        inputs = select_files(files, self._query, self.journal.results)
+        begun = self._begin(study_uid, [path.stem for path in inputs], known, part=True)
+        if begun is None:
+            return Outcome(known or Standing(study_uid, "empty"), known=True)
+        with self._desk.open() as desk:
+            return self._answer(begun, inputs, desk, check=False)
 
     def _work(self, study_uid: str) -> Outcome:
         for _ in range(ROUNDS):
@@ -192,15 +194,23 @@ class StudyWorker:
         return self.fail(study_uid, "it changes while it is fetched; the next run tries again")
 
     def _begin(
-        self, study_uid: str, sop_uids: Sequence[str], known: Standing | None
+        self, study_uid: str, sop_uids: Sequence[str], known: Standing | None, *, part: bool = False
     ) -> Standing | None:
-        """Note that a study is found; None where there is nothing to do."""
+        """Note that a study is found; None where there is nothing to do.
+
+        Args:
+            study_uid: of the study.
+            sop_uids: of what is judged.
+            known: where the study stands.
+            part: whether there may be more of the study elsewhere.
+        """
         if not sop_uids:
             return None
         inputs, count = digest_inputs(sop_uids), len(sop_uids)
         same = known is not None and known.inputs == inputs
         # What was answered and has since lost an instance is not answered again.
-        if known is not None and known.state == "sent" and (same or count < known.count):
+        fewer = known is not None and count < known.count and not part
+        if known is not None and known.state == "sent" and (same or fewer):
             return None
         moment = known.moment if known is not None and same else ""
         moment = moment or datetime.now(UTC).isoformat(timespec="seconds")
@@ -259,7 +269,8 @@ class StudyWorker:
             refused = send_files(self.archive, begun.study_uid, missing, self.again)
             if refused:
                 reason = refused[0].reason
-                return replace(self._note_failed(sending, reason, unread), frames=frames)
+                outcome = self._note_failed(sending, reason, unread)
+                return replace(outcome, frames=frames, final=False)
             sent = replace(sending, state="sent", total=len(there | {*uids}))
             self.journal.note(sent)
         return Outcome(sent, frames=frames, unread=unread, stored=len(missing))
@@ -292,7 +303,7 @@ class StudyWorker:
         Raises:
             ArchiveError: it does.
         """
-        reason = outcome.standing.reason if outcome.standing.state == "failed" else ""
+        reason = outcome.standing.reason if not outcome.final else ""
         before, times = self._alike
         self._alike = (reason, times + 1 if reason and reason == before else int(bool(reason)))
         if self._alike[1] >= ALIKE:
