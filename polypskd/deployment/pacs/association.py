@@ -101,7 +101,9 @@ class Line:
             reason, _ = describe_refusal(error)
             raise ArchiveError(f"{self}: cannot be reached ({reason})", transient=True) from None
         if not made.is_established:
-            raise self._explain(made)
+            why = self._explain(made)
+            drop(made)
+            raise why
         return made
 
     def _explain(self, made: Any) -> ArchiveError:
