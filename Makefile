@@ -1,4 +1,4 @@
-.PHONY: check format lint types imports test schema sbom offline policy lock lock
+.PHONY: check format lint types imports test schema sbom offline policy lock
 
 check: lint types imports test
 
@@ -45,18 +45,6 @@ policy:
 	$(POLICY)/kubernetes-validate --strict --quiet docker/kubernetes.yaml
 	cd docker && PYTHONPATH= ../$(POLICY)/checkov --config-file checkov.yaml \
 		--file Dockerfile kubernetes.yaml compose.yaml
-
-# Pinned versions with hashes, of every package of the image; for Python 3.11 on Linux. Settings
-# of pip, such as a mirror, are put aside, so that everybody gets the same.
-lock:
-	python3.11 -m venv build/lock-tool
-	build/lock-tool/bin/pip install --quiet pip==26.0.1 pip-tools==7.5.3
-	for name in serve video build; do \
-		PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= CUSTOM_COMPILE_COMMAND="make lock" \
-			build/lock-tool/bin/pip-compile --quiet --no-config \
-			--generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-			--upgrade --output-file docker/$$name.lock docker/$$name.in || exit 1; \
-	done
 
 # Pinned versions with hashes, of every package of the image; for Python 3.11 on Linux. Settings
 # of pip, such as a mirror, are put aside, so that everybody gets the same.
