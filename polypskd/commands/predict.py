@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,10 @@ def predict(
     batch: Annotated[
         int, typer.Option(min=1, max=4096, help="Image files that a thread takes at a time.")
     ] = 8,
+    precision: Annotated[
+        Literal["float32", "int8", "bfloat16"],
+        typer.Option("--precision", help="Form of the network, if the bundle holds it."),
+    ] = "float32",
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Write a structured report of each DICOM study.")
     ] = False,
@@ -63,6 +67,7 @@ def predict(
     """Say what a bundle sees in frames. Research use only: not for diagnosis."""
     from polypskd.commands.audit import keep_record
     from polypskd.deployment.bundle import open_bundle
+    from polypskd.deployment.forms import choose_form
     from polypskd.deployment.inputs import list_sources
     from polypskd.deployment.prediction_run import Wish, describe_run, predict_sources
     from polypskd.deployment.result_objects import ResultWish
@@ -74,7 +79,7 @@ def predict(
         if given.is_dir() and out.resolve().is_relative_to(given.resolve()):
             raise OutputError(f"{out}: lies within {given}; give --out a folder beside it")
     wants_dicom = dicom or presentation_state or secondary_capture or report is not None
-    opened = open_bundle(bundle)
+    opened = choose_form(open_bundle(bundle), precision)
     if wants_dicom:
         check_results(opened, presentation_state or secondary_capture, report)
     wish = Wish(count_cores() if threads is None else threads, batch, stride)

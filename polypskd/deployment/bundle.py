@@ -25,6 +25,7 @@ from polypskd.errors import ArtifactError
 
 MODEL = "student.onnx"
 EVIDENCE = "evidence.onnx"
+INT8 = "student.int8.onnx"
 WEIGHTS = "student.safetensors"
 CARD = "model_card.md"
 CODEBOOK = "codebook.json"
@@ -34,6 +35,7 @@ INFERENCE = "configs/inference.json"
 REQUIRED = (MODEL, WEIGHTS, CARD, CODEBOOK, LIMITS, METADATA, INFERENCE)
 PRIVATE = "99POLYPSKD"  # coding scheme of what has no public code
 
+Precision = Literal["float32", "int8", "bfloat16"]
 Part = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -161,7 +163,8 @@ class Bundle:
         crop: for `prepare_frame`.
         limits: within which the student answers.
         codebook: DICOM codes of classes and subclasses.
-        model_hash: SHA-256 of student.onnx.
+        model_hash: SHA-256 of the network that answers.
+        precision: in which form it answers; see `forms.choose_form`.
     """
 
     folder: Path
@@ -175,6 +178,7 @@ class Bundle:
     limits: Limits
     codebook: Codebook
     model_hash: str
+    precision: Precision = "float32"
 
     def read(self, name: str) -> bytes:
         """Read one of its files, and check the very bytes that are given back.

@@ -118,6 +118,8 @@ def predict_sources(
 def name_options(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     """Name what the answers depend on beside the files."""
     options = {"form": FORM, "model": bundle.model_hash, "stride": wish.stride}
+    if bundle.precision != "float32":
+        options["precision"] = bundle.precision
     return options | {"limits": bundle.limits.model_dump(mode="json")}
 
 

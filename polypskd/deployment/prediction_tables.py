@@ -114,6 +114,7 @@ def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
             "name": bundle.manifest.name,
             "version": bundle.manifest.version,
             "model_sha256": bundle.model_hash,
+            "precision": bundle.precision,
         },
         "classes": list(bundle.classes),
         "subclasses": list(bundle.subclasses),

@@ -5,20 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.deployment.bundle import EVIDENCE, MODEL, Bundle
+from polypskd.deployment.bundle import EVIDENCE, INT8, MODEL, Bundle
+from polypskd.deployment.forms import EXPORT, Session, open_network, open_onnx
 from polypskd.deployment.results import DIGITS, choose_class
-from polypskd.errors import ArtifactError, ConfigError
+from polypskd.errors import ArtifactError
 
 INPUT = "frames"
 OUTPUTS = ("class_probabilities", "subclass_probabilities", "confidence")
 MAP = "evidence_map"
-EXTRA = "pip install 'polypskd[serve]'"
-EXPORT = "export the run again"
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,17 @@ class Predictor:
             threads.
 
     Raises:
-        ConfigError: ONNX Runtime is not installed.
+        ConfigError: ONNX Runtime, or what else its form needs, is not installed.
         ArtifactError: the network's bytes are not the manifest's, or it is no network of ours.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
         self._threads = threads
-        self._session = _open_session(bundle.read(MODEL), threads, str(bundle.folder / MODEL))
-        _check_shapes(self._session, bundle)
-        self._evidence: Any = None  # opened when first asked: few predictions need it
+        self._where = str(bundle.folder / (INT8 if bundle.precision == "int8" else MODEL))
+        self._session = open_network(bundle, threads)
+        _check_shapes(self._session, bundle, self._where)
+        self._evidence: Session | None = None  # opened when first asked: few predictions need it
         self._turn = threading.Lock()
 
     def predict(self, frames: NDArray[np.uint8]) -> Prediction:
@@ -110,7 +109,7 @@ class Predictor:
         empty = np.empty((0, *session.get_outputs()[0].shape[2:]), np.float32)
         return np.concatenate(maps) if maps else empty
 
-    def _open_evidence(self) -> Any:
+    def _open_evidence(self) -> Session:
         with self._turn:
             if self._evidence is None:
                 where = str(self.bundle.folder / EVIDENCE)
@@ -119,7 +118,7 @@ class Predictor:
                         f"{where}: the bundle has no evidence map: it is of an earlier version, or "
                         "its network has none that is exact; export the run again to see"
                     )
-                session = _open_session(self.bundle.read(EVIDENCE), self._threads, where)
+                session = open_onnx(self.bundle.read(EVIDENCE), self._threads, where)
                 _check_map(session, self.bundle, where)
                 self._evidence = session
             return self._evidence
@@ -131,43 +130,19 @@ class Predictor:
 
     def _run(self, frame: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         inputs = {INPUT: np.ascontiguousarray(frame)}
-        told: list[NDArray[np.float32]] = self._session.run(OUTPUTS, inputs)
+        told = self._session.run(OUTPUTS, inputs)
         # A comparison with NaN is false, so that one test finds both.
         if not all(-1e-6 <= share <= 1 + 1e-6 for share in told[0][0].tolist()):
-            raise ArtifactError(
-                f"{self.bundle.folder / MODEL}: gave no probabilities for a frame; {EXPORT}"
-            )
+            raise ArtifactError(f"{self._where}: gave no probabilities for a frame; {EXPORT}")
         return told
 
 
-def _open_session(data: bytes, threads: int, where: str) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ConfigError(f"predictions need ONNX Runtime; {EXTRA}") from None
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4  # what it has to say comes as an error
-    # Waiting threads sleep: the processor belongs to whoever decodes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common class of their own
-        name = type(error).__name__
-        raise ArtifactError(f"{where}: ONNX Runtime cannot load it ({name}); {EXPORT}") from None
-
-
-def _check_shapes(session: Any, bundle: Bundle) -> None:
+def _check_shapes(session: Session, bundle: Bundle, where: str) -> None:
     """Hold the network against the bundle's pages.
 
     Raises:
         ArtifactError: they do not fit.
     """
-    where = str(bundle.folder / MODEL)
     _check_input(session, bundle, where)
     outputs = {one.name: list(one.shape) for one in session.get_outputs()}
     widths = {OUTPUTS[0]: [len(bundle.classes)], OUTPUTS[1]: [len(bundle.subclasses)]}
@@ -179,7 +154,7 @@ def _check_shapes(session: Any, bundle: Bundle) -> None:
             raise ArtifactError(f"{where}: {name} does not fit the classes; {EXPORT}")
 
 
-def _check_map(session: Any, bundle: Bundle, where: str) -> None:
+def _check_map(session: Session, bundle: Bundle, where: str) -> None:
     """Hold the graph of the evidence map against the bundle's pages.
 
     Raises:
@@ -193,7 +168,7 @@ def _check_map(session: Any, bundle: Bundle, where: str) -> None:
         raise ArtifactError(f"{where}: {MAP} does not fit the classes; {EXPORT}")
 
 
-def _check_input(session: Any, bundle: Bundle, where: str) -> None:
+def _check_input(session: Session, bundle: Bundle, where: str) -> None:
     inputs = {one.name: (one.type, list(one.shape[1:])) for one in session.get_inputs()}
     if inputs != {INPUT: ("tensor(uint8)", [bundle.size, bundle.size, 3])}:
         raise ArtifactError(

@@ -79,12 +79,13 @@ def write_bundle(
     network: bytes | None = None,
     *,
     more: dict[str, bytes] | None = None,
+    precisions: dict[str, Any] | None = None,
     **limits: Any,
 ) -> Path:
     """Write a bundle folder as `open_bundle` wants it.
 
-    `more` are files beside the usual ones, such as `{"evidence.onnx": build_evidence()}`; `limits`
-    replace those of limits.json.
+    `more` are files beside the usual ones, such as `{"evidence.onnx": build_evidence()}`;
+    `precisions` is that section of the manifest; `limits` replace those of limits.json.
     """
 
     def code(number: int) -> dict[str, str]:
@@ -132,7 +133,7 @@ def write_bundle(
         },
         "model": {},
         "parity": {},
-        "precisions": {},
+        "precisions": precisions or {},
         "provenance": {},
     }
     for name, data in files.items():

@@ -17,6 +17,7 @@ from polypskd.deployment.bundle import (
     CODEBOOK,
     EVIDENCE,
     INFERENCE,
+    INT8,
     LIMITS,
     METADATA,
     MODEL,
@@ -47,7 +48,7 @@ from polypskd.deployment.export.parity import (
     compare_answers,
 )
 from polypskd.deployment.export.placing import place_folder
-from polypskd.deployment.export.record import INT8, describe_export
+from polypskd.deployment.export.record import describe_export
 from polypskd.deployment.export.smaller import (
     Judgement,
     Margins,

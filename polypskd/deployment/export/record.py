@@ -7,14 +7,13 @@ from importlib import metadata
 from typing import Any
 
 from polypskd.artifacts import fingerprint
-from polypskd.deployment.bundle import MODEL
+from polypskd.deployment.bundle import INT8, MODEL
 from polypskd.deployment.export.graph import OPSET
 from polypskd.deployment.export.material import Material
 from polypskd.deployment.export.parity import Parity
 from polypskd.deployment.export.smaller import Judgement
 from polypskd.models.networks import count_parameters
 
-INT8 = "student.int8.onnx"
 # Of provenance.json: how the student was made, and nothing of where or by whom.
 TOLD = (
     "polypskd",
