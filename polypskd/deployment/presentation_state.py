@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LABEL = "AI REGION"
 BOXES, WORDS, NOTICE = "AI REGION", "AI TEXT", "AI NOTICE"
 COLORS = {BOXES: (0, 255, 255), WORDS: (255, 255, 0), NOTICE: (255, 255, 255)}  # no tissue has them
-LAB = {BOXES: (90.7, -50.7, -15.0), WORDS: (97.6, -15.7, 93.4), NOTICE: (100.0, 0.0, 0.0)}
+LAB = {BOXES: (91.1, -48.1, -14.1), WORDS: (97.1, -21.6, 94.5), NOTICE: (100.0, 0.0, 0.0)}
 ABOUT = {
     BOXES: "Region that mattered to the model",
     WORDS: "What the model said",

@@ -103,7 +103,7 @@ class _Work:
                 raise DamageError("changed since it was answered", todo="run the command again")
             boxes = dict(self._capture(own, captures, first[0]))
             for number, part in enumerate(states.values(), start=first[1]):
-                found = [boxes.get(one.tracking_uid) for one in own]
+                found = [boxes.get(one.tracking_uid) for one in part]
                 if any(found):
                     write_result(build_presentation(exam, part, found, number), self._folder)
         if wish.presentation_state and image.samples != 3:

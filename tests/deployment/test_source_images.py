@@ -1,0 +1,160 @@
+"""What results take of a hospital's file, however messy it is."""
+
+import io
+import re
+
+import pydicom
+import pytest
+from drawn_study import MOMENT, draw_file, list_errors, make_exam, needs_judge
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from polypskd.cohort.damage import DamageError
+from polypskd.deployment.result_objects import Exam, write_result
+from polypskd.deployment.source_images import copy_patient, read_source_image
+from polypskd.deployment.structured_report import build_structured_report
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+TYPE_TWO = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime")
+TYPE_TWO += ("ReferringPhysicianName", "StudyID", "AccessionNumber")
+
+
+def report_on(tmp_path, **values):
+    exam = make_exam(tmp_path, **values)
+    path = write_result(build_structured_report(exam, 0), tmp_path)
+    return path, pydicom.dcmread(path)
+
+
+@needs_judge
+def test_a_file_without_any_attribute_of_the_patient_is_answered_all_the_same(tmp_path):
+    path, report = report_on(tmp_path, **dict.fromkeys(TYPE_TWO))
+    assert list_errors(path) == []
+    assert not any(str(report[name].value or "") for name in TYPE_TWO)
+
+
+def test_patient_and_study_are_the_hospitals_own(tmp_path):
+    told = {
+        "PatientID": "4711",
+        "IssuerOfPatientID": "WARD",
+        "AccessionNumber": "A1",
+        "StudyDescription": "Koloskopie",
+        "StudyTime": "101112.5",
+        "PatientSex": "M",
+    }
+    _, report = report_on(tmp_path, **told)
+    assert {name: str(report[name].value) for name in told} == told
+    assert str(report.PatientName) == "ZQNAME^Zqfirst"
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192", None])
+def test_umlauts_come_over_from_any_character_set(tmp_path, charset):
+    values = {"PatientName": "Müller^Jörg", "StudyDescription": "Größe"}
+    path = draw_file(tmp_path / "a.dcm", SpecificCharacterSet=charset or "ISO_IR 100", **values)
+    if charset is None:  # as devices do that know of none
+        dataset = pydicom.dcmread(path)
+        raw = path.read_bytes()
+        element = dataset["SpecificCharacterSet"]
+        wrong = raw.replace(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100", b"")
+        assert element.value == "ISO_IR 100"
+        path.write_bytes(wrong)
+    patient = read_source_image(path).patient
+    assert (str(patient.PatientName), patient.StudyDescription) == ("Müller^Jörg", "Größe")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("StudyDate", "2024.01.02"),
+        ("StudyDate", "20240231"),
+        ("StudyTime", "25:00"),
+        ("PatientBirthDate", "unknown"),
+        ("PatientSex", "male"),
+        ("AccessionNumber", "A" * 17),
+        ("StudyID", "A\\B"),
+        ("PatientName", "A" * 65),
+    ],
+)
+@needs_judge
+def test_a_value_that_its_type_does_not_hold_is_left_empty(tmp_path, name, value):
+    source = make_exam(tmp_path).findings[0].image.path
+    raw = pydicom.dcmread(source)
+    with pydicom.config.disable_value_validation():
+        setattr(raw, name, value)
+        raw.save_as(source)
+    image = read_source_image(source)
+    assert not image.patient[name].value
+    exam = make_exam(tmp_path / "again")
+    own = Exam(exam.bundle, (type(exam.findings[0])(exam.findings[0].answer, image),), MOMENT)
+    assert list_errors(write_result(build_structured_report(own, 0), tmp_path)) == []
+
+
+@pytest.mark.parametrize("value", ["A" * 65, "A\\B"])
+def test_an_id_that_cannot_be_copied_as_it_is_stops_the_file(value):
+    source = Dataset()
+    with pydicom.config.disable_value_validation():
+        source.PatientID = value
+    with pytest.raises(DamageError) as told:
+        copy_patient(source)
+    assert "A" not in f"{told.value.what}{told.value.value}".replace("DICOM", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+)
+@pytest.mark.parametrize("value", ["", "../../etc", "1.2.", "1..2", "1." + "2" * 64, "x", "1.02"])
+def test_what_cannot_be_referred_to_is_told_in_one_line_without_its_value(tmp_path, name, value):
+    path = draw_file(tmp_path / "a.dcm")
+    raw = pydicom.dcmread(path)
+    with pydicom.config.disable_value_validation():
+        setattr(raw, name, value)
+        raw.save_as(path)
+    with pytest.raises(DamageError) as told:
+        read_source_image(path)
+    assert name in told.value.what
+    assert told.value.value == ""
+
+
+def test_a_class_that_nobody_knows_is_refused(tmp_path):
+    path = draw_file(tmp_path / "a.dcm", SOPClassUID="1.2.3.4")
+    with pytest.raises(DamageError, match="SOP class is not known"):
+        read_source_image(path)
+
+
+def test_the_moment_is_told_by_the_clock_of_the_study(tmp_path):
+    _, report = report_on(tmp_path, TimezoneOffsetFromUTC="+0530")
+    assert (report.TimezoneOffsetFromUTC, report.ContentTime) == ("+0530", "103607")
+    _, report = report_on(tmp_path / "b")
+    assert "TimezoneOffsetFromUTC" not in report
+    assert (report.ContentDate, report.ContentTime) == ("20260304", "050607")
+
+
+def test_that_the_patient_was_removed_is_said_again(tmp_path):
+    told = {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"}
+    _, report = report_on(tmp_path, **told)
+    assert {name: report[name].value for name in told} == told
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=70)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.fixed_dictionaries(dict.fromkeys((*TYPE_TWO, "StudyDescription"), TEXT)))
+def test_whatever_stands_there_the_copy_is_written_and_read_back_the_same(values):
+    source = Dataset()
+    with pydicom.config.disable_value_validation():
+        for name, value in values.items():
+            setattr(source, name, value)
+    try:
+        patient = copy_patient(source)
+    except DamageError:
+        return  # for the id alone, as another test says
+    patient.SpecificCharacterSet = "ISO_IR 192"
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, patient, implicit_vr=False, little_endian=True)
+    file.seek(0)
+    back = pydicom.dcmread(file, force=True)
+    for name in values:
+        if name in patient:
+            assert str(back[name].value or "") == str(patient[name].value or "").rstrip()
+    assert not re.search(r"[\\\x00-\x1f]", str(patient.PatientID or ""))
