@@ -28,7 +28,7 @@ class Query:
         station: station name of a series, exactly.
         description: of the study; ``*`` and ``?`` stand for letters.
         study_uid: of the one study wanted.
-        most: so many studies at the most.
+        most: so many studies at the most; more are an error, and none is left out in silence.
     """
 
     modalities: tuple[str, ...] = ()

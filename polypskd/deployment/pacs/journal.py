@@ -235,9 +235,9 @@ def write_line(entry: Mapping[str, Any]) -> bytes:
 def read_line(line: bytes) -> dict[str, Any] | None:
     """Read a line; None where it is damaged."""
     check, _, text = line.rstrip(b"\n").partition(b" ")
+    if check != b"%08x" % zlib.crc32(text):
+        return None
     try:
-        if int(check, 16) != zlib.crc32(text):
-            return None
         entry = json.loads(text)
     except (ValueError, RecursionError):
         return None

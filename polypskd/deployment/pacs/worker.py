@@ -94,7 +94,7 @@ class StudyWorker:
         """Ask which studies match now, the oldest first.
 
         Raises:
-            ArchiveError: it cannot be asked.
+            ArchiveError: it cannot be asked, or more match than are taken.
         """
         query = self._settings.query.build_query()
         return self.again(lambda: self.archive.find(query))
