@@ -16,6 +16,7 @@ case $1 in
   *) place=$PWD/$1 ;;
 esac
 cd "$(dirname "$0")"
+unset PYTHONPATH PYTHONHOME
 [ ! -e "$place" ] || fail "$place: exists; give a new folder"
 
 # First: is everything here, unchanged, and nothing else?
