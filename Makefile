@@ -40,7 +40,7 @@ policy:
 	python3 -m venv build/policy-tool
 	$(POLICY)/pip install --quiet --requirement docker/policy.txt
 	$(POLICY)/hadolint --config docker/hadolint.yaml docker/Dockerfile
-	$(POLICY)/shellcheck docker/offline/install.sh .ci/run
+	$(POLICY)/shellcheck docker/offline/install.sh docker/test_offline .ci/run
 	$(POLICY)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(POLICY)/kubernetes-validate --strict --quiet docker/kubernetes.yaml
 	cd docker && PYTHONPATH= ../$(POLICY)/checkov --config-file checkov.yaml \
