@@ -109,8 +109,8 @@ class Line:
     def _explain(self, made: Any) -> ArchiveError:
         """Say why an association did not come about."""
         settings = self.settings
-        if made.is_rejected:
-            told = made.acceptor.primitive
+        told = _find_rejection(made)
+        if told is not None:
             if told.result_source == 1 and told.diagnostic == CALLED:
                 return ArchiveError(
                     f"{self}: is not called {settings.called_ae!r}; check archive.called_ae"
@@ -147,6 +147,18 @@ class Line:
             return ArchiveError(f"{self}: {LOST} ({doing})", transient=True)
         words, transient = describe_status(code)
         return ArchiveError(f"{self}: {doing} failed: {words}", transient=transient)
+
+
+def _find_rejection(made: Any) -> Any:
+    """Find what the other side said when it rejected an association; None where it did not.
+
+    Where that comes and the line is closed before pynetdicom looks, it takes the line for one that
+    never stood, and leaves what was said unread.
+    """
+    if made.is_rejected:
+        return made.acceptor.primitive
+    unread = list(made.dul.to_user_queue.queue)
+    return next((one for one in unread if getattr(one, "result", None) in (1, 2)), None)
 
 
 def drop(association: Any) -> None:

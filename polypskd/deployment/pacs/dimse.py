@@ -71,7 +71,7 @@ class DimseArchive:
         """List the studies that match (C-FIND), the oldest first, each once.
 
         Raises:
-            ArchiveError: it cannot be asked.
+            ArchiveError: it cannot be asked, or more match than are wanted.
         """
         found: dict[str, StudyEntry] = {}
         # Several values of a key that is no UID are beyond what an archive must understand.
@@ -84,15 +84,19 @@ class DimseArchive:
                 "ModalitiesInStudy": modality,
                 "NumberOfStudyRelatedInstances": "",
             }
-            for answer in self._find("STUDY", asked, query.most):
+            for answer in self._find("STUDY", asked, query.most + 1):
                 entry = _read_study(answer)
                 if entry is None or (
                     modality and {modality}.isdisjoint(entry.modalities or [modality])
                 ):
                     continue
                 found.setdefault(entry.study_uid, entry)
-        oldest = sorted(found.values(), key=lambda entry: (entry.when, entry.study_uid))
-        return oldest[: query.most]
+        if len(found) > query.most:
+            raise ArchiveError(
+                f"{self._line}: more than {query.most:,} match; narrow the query (dates, station), "
+                "or raise query.most"
+            )
+        return sorted(found.values(), key=lambda entry: (entry.when, entry.study_uid))
 
     def list_instances(self, study_uid: str) -> list[InstanceEntry]:
         """List all instances of a study, sorted by UID; none where the study is gone.
@@ -133,19 +137,22 @@ class DimseArchive:
         """
         from polypskd.deployment.pacs.fetching import fetch_by_get, fetch_by_move
 
+        by = fetch_by_get if self._line.settings.retrieve == "get" else fetch_by_move
         folder.mkdir(parents=True, exist_ok=True)
         paths = {one.sop_uid: name_file(folder, one.sop_uid) for one in instances}
         waiting = [one for one in instances if not paths[one.sop_uid].exists()]
-        if waiting:
-            by = fetch_by_get if self._line.settings.retrieve == "get" else fetch_by_move
-            by(self._line, study_uid, waiting, folder)
+        while waiting:
+            fault = by(self._line, study_uid, waiting, folder)
             missing = {one.sop_uid for one in waiting if not paths[one.sop_uid].exists()}
             held = self.holds(study_uid, missing) if missing else set()
-            if held:
-                raise ArchiveError(
-                    f"{self._line}: holds {len(held)} instances that it does not send; it may "
+            # For one that is gone an archive may send none of the others, either.
+            left = [one for one in waiting if one.sop_uid in held]
+            if len(left) == len(waiting):
+                raise fault or ArchiveError(
+                    f"{self._line}: holds {len(left)} instances that it does not send; it may "
                     "have them in a class or transfer syntax that was not agreed on"
                 )
+            waiting = left
         there = [path for path in paths.values() if path.exists()]
         if not there and instances:
             raise ArchiveError(f"{self._line}: the study is no longer there", gone=True)

@@ -23,7 +23,7 @@ from polypskd.deployment.pacs.contexts import (
     build_contexts,
     list_pairs,
 )
-from polypskd.errors import OutputError
+from polypskd.errors import ArchiveError, OutputError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -72,7 +72,7 @@ class Basket:
 
 def fetch_by_get(
     line: Line, study_uid: str, instances: Sequence[InstanceEntry], folder: Path
-) -> None:
+) -> ArchiveError | None:
     """Fetch instances over the association that asks for them (C-GET).
 
     Args:
@@ -80,6 +80,9 @@ def fetch_by_get(
         study_uid: of their study.
         instances: that are wanted.
         folder: where they appear.
+
+    Returns:
+        The first refusal, where there was one; what came all the same is in the folder.
 
     Raises:
         ArchiveError: the archive cannot be asked, or is lost on the way.
@@ -91,19 +94,21 @@ def fetch_by_get(
     contexts = build_contexts([(GET, EXPLICIT), *pairs])
     roles = [build_role(one, scp_role=True) for one in dict.fromkeys(pair[0] for pair in pairs)]
     basket = Basket(folder, {one.sop_uid for one in instances})
+    fault: ArchiveError | None = None
     association = line.open(contexts, folder, roles, [(evt.EVT_C_STORE, basket.take)])
     try:
         for question in _ask_for(study_uid, instances):
             with closing(association.send_c_get(question, GET)) as told:
-                _follow(line, basket, told, "C-GET")
+                fault = _follow(line, basket, told, "C-GET") or fault
         association.release()
     finally:
         drop(association)
+    return fault
 
 
 def fetch_by_move(
     line: Line, study_uid: str, instances: Sequence[InstanceEntry], folder: Path
-) -> None:
+) -> ArchiveError | None:
     """Let instances be sent to a server of ours (C-MOVE).
 
     Args:
@@ -112,8 +117,11 @@ def fetch_by_move(
         instances: that are wanted.
         folder: where they appear.
 
+    Returns:
+        The first refusal, where there was one; what came all the same is in the folder.
+
     Raises:
-        ArchiveError: the archive cannot be asked, does not know us, or is lost on the way.
+        ArchiveError: the archive cannot be asked, or is lost on the way.
         OutputError: the disk is full.
     """
     from polypskd.deployment.pacs.incoming import Intake
@@ -121,6 +129,7 @@ def fetch_by_move(
 
     settings = line.settings
     basket = Basket(folder, {one.sop_uid for one in instances})
+    fault: ArchiveError | None = None
     transfer = line.transfer
     place = Place(
         host=settings.listen_host,
@@ -136,20 +145,29 @@ def fetch_by_move(
             for question in _ask_for(study_uid, instances):
                 told = association.send_c_move(question, settings.calling_ae, MOVE)
                 with closing(told):
-                    _follow(line, basket, told, "C-MOVE")
+                    fault = _follow(line, basket, told, "C-MOVE") or fault
             association.release()
         finally:
             drop(association)
+    return fault
 
 
-def _follow(line: Line, basket: Basket, told: Iterator[Any], doing: str) -> None:
-    """Follow the answers to one request until the last."""
+def _follow(line: Line, basket: Basket, told: Iterator[Any], doing: str) -> ArchiveError | None:
+    """Follow the answers to one request until the last; give what is wrong with it, if anything.
+
+    Raises:
+        ArchiveError: the archive was lost on the way.
+        OutputError: the disk is full.
+    """
     for status, _ in told:
         code = status.get("Status")
         if basket.fault is not None and code is not None:
             raise OutputError(f"{basket.folder}: {describe_fault(basket.fault)}")
-        if code not in PENDING and code not in DONE:
+        if code is None:
             raise line.explain_status(status, doing)
+        if code not in PENDING and code not in DONE:
+            return line.explain_status(status, doing)
+    return None
 
 
 def _list_pairs(instances: Sequence[InstanceEntry]) -> list[tuple[str, str]]:

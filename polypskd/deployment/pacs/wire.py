@@ -54,6 +54,16 @@ class BoundedProvider(DIMSEServiceProvider):
         self._parts: list[Part] = []
         self._ended = False
 
+    def get_msg(self, block: bool = False) -> Any:
+        """Give the next message; for who asks, to nobody but the one who waits for an answer.
+
+        The association's own loop looks for messages, too. It is told to pause before a question,
+        but may just have passed that point, and would then take an answer and lose it.
+        """
+        if not block and self.assoc.is_requestor:
+            return None, None
+        return super().get_msg(block)
+
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take what came; what is not as it must be ends the association."""
         if self._ended:

@@ -168,6 +168,13 @@ class Orthanc:
             self.process.wait()
             self.process = None
 
+    def grow(self, megabytes: int) -> None:
+        """Give it a larger disk, while it runs."""
+        assert self.process is not None
+        inside = ["nsenter", "-t", str(self.process.pid), "-m"]
+        remount = ["mount", "-o", f"remount,size={megabytes}m", str(self.storage)]
+        subprocess.run([*inside, *remount], check=True)
+
     def restart(self) -> None:
         self.kill()
         self.start()
@@ -202,6 +209,15 @@ class Orthanc:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+def wait_for(port: int, seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if listens(port):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def listens(port: int) -> bool:
