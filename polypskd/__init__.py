@@ -60,6 +60,10 @@ _WHERE = {
     "evaluate": "polypskd.evaluation",
     "write_report": "polypskd.reporting.html",
     "PolypskdError": "polypskd.errors",
+    # the student in a hospital, without torch
+    "open_bundle": "polypskd.deployment.bundle",
+    "Bundle": "polypskd.deployment.bundle",
+    "Predictor": "polypskd.deployment.predictor",
 }
 
 __all__ = list(_WHERE)

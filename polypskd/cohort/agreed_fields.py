@@ -81,6 +81,31 @@ class Fields:
         own = find_field(pixels)
         return self.layouts.get((self.devices.get(name, ""), width, height), Layouts()).choose(own)
 
+    def merge_devices(self) -> dict[tuple[int, int], Layouts]:
+        """Give what stands for frames of unknown devices, by their width and height.
+
+        Only where all devices that give frames of this size put their picture in the same place.
+
+        >>> seen = Layouts((Field(20, 0, 60, 50, "octagon", 0.6, (1.4, 1.4)),), sure=True)
+        >>> other = Layouts((Field(0, 0, 90, 50, "rectangle", 0.9),), sure=True)
+        >>> found = {("A", 100, 50): seen, ("B", 100, 50): seen, ("B", 90, 90): other}
+        >>> Fields(found | {("C", 90, 90): seen}).merge_devices() == {(100, 50): seen}
+        True
+        """
+        by_size: dict[tuple[int, int], list[Layouts]] = {}
+        for (_, width, height), layouts in sorted(self.layouts.items()):
+            by_size.setdefault((width, height), []).append(layouts)
+        merged = {}
+        for size, found in by_size.items():
+            first = found[0].fields[:1]
+            if all(one.sure and _is_near(one.fields[0], *first) for one in found):
+                fields = list(first)
+                for one in (other for layouts in found for other in layouts.fields):
+                    if not any(_is_near(one, known) for known in fields):
+                        fields.append(one)
+                merged[size] = Layouts(tuple(fields), sure=True)
+        return merged
+
     def describe(self) -> list[Any]:
         """Give the layouts as JSON-like values, sorted."""
         return [

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from polypskd.config.preparation import Crop, NoCrop, Quality
 from polypskd.config.section import Count, Name, Section
+from polypskd.deployment.layouts import FrameLayout
 from polypskd.deployment.manifest import (
     MANIFEST,
     Manifest,
@@ -128,6 +129,7 @@ class Limits(Section):
     Args:
         size: side of the network's input in pixels.
         crop: what of a frame is looked at, before it is resized.
+        layouts: for a crop to the field, where it lies in frames that do not show it.
         min_side: a frame with a shorter side is refused, in pixels.
         max_megapixels: a larger frame is refused before it is decoded.
         positive: classes that count as positive.
@@ -139,6 +141,7 @@ class Limits(Section):
 
     size: Count
     crop: Crop = NoCrop()
+    layouts: Annotated[tuple[FrameLayout, ...], Field(max_length=1000)] = ()
     min_side: Count
     max_megapixels: Annotated[float, Field(gt=0)]
     positive: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -146,6 +149,10 @@ class Limits(Section):
     thresholds: tuple[Threshold, ...]
     quality: Quality
     quality_fixed_on: str
+
+    def to_page(self) -> dict[str, Any]:
+        """Give limits.json; earlier versions read it, too, where there are no layouts."""
+        return self.model_dump(mode="json", exclude=None if self.layouts else {"layouts"})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from polypskd.cohort.preparation import prepare_frame
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.halving import Halver
+from polypskd.deployment.layouts import read_layouts
 from polypskd.deployment.predictor import Predictor
 from polypskd.deployment.results import (
     Verdict,
@@ -34,6 +35,7 @@ class Judge:
         self.limits = list_limits(bundle.limits.quality.model_dump(exclude_none=True))
         self._wanted = {limit.measure for limit in self.limits}
         self._halver = Halver()
+        self._layouts = read_layouts(bundle.limits.layouts)
         self._predictor = Predictor(bundle)
 
     def judge(self, pixels: NDArray[np.uint8]) -> Verdict:
@@ -76,6 +78,8 @@ class Judge:
             refused = judge_quality(quality, self.limits)
         if crop.kind == "field" and field is not None:
             # As `prepare_frame` would, with the field that is known by now.
+            layouts = self._layouts.get((pixels.shape[1], pixels.shape[0]))
+            field = field if layouts is None else layouts.choose(field)
             cropped = crop_frame(pixels, field, crop.margin, blank=crop.blank)
             return prepare_frame(cropped, bundle.size), refused
         return prepare_frame(pixels, bundle.size, crop, halve), refused

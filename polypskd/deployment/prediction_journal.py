@@ -162,5 +162,6 @@ def check_own(out: Path, options: Any) -> None:
         same = False
     if not same:
         raise OutputError(
-            f"{out}: holds the predictions of another bundle or stride; give --out another folder"
+            f"{out}: holds the predictions of another bundle, form or stride; give --out another "
+            "folder"
         )

@@ -120,7 +120,7 @@ def name_options(bundle: Bundle, wish: Wish) -> dict[str, Any]:
     options = {"form": FORM, "model": bundle.model_hash, "stride": wish.stride}
     if bundle.precision != "float32":
         options["precision"] = bundle.precision
-    return options | {"limits": bundle.limits.model_dump(mode="json")}
+    return options | {"limits": bundle.limits.to_page()}
 
 
 def describe_run(bundle: Bundle, wish: Wish) -> dict[str, str]:

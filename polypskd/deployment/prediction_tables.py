@@ -17,6 +17,7 @@ from polypskd.cohort.address import join_address
 from polypskd.deployment.prediction_journal import Entry
 from polypskd.deployment.results import DIGITS, Answer
 from polypskd.errors import Fault
+from polypskd.spreadsheets import escape_cell
 
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
@@ -61,13 +62,14 @@ def write_csv(path: Path, answers: Iterable[Answer], classes: Sequence[str]) -> 
 
     def write(file: TextIO) -> None:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(head)
+        rows.writerow([escape_cell(name) for name in head])
         for answer in answers:
             shares = [f"{share:.{DIGITS}f}" for share in answer.class_probabilities]
             confidence = f"{answer.confidence:.{DIGITS}f}"
             abstained = "true" if answer.abstained else "false"
             last = (answer.predicted, confidence, abstained, answer.abstained)
-            rows.writerow((answer.address, answer.input_sha256, *shares, *last))
+            row = (answer.address, answer.input_sha256, *shares, *last)
+            rows.writerow([escape_cell(cell) for cell in row])
 
     _write(path, write)
 
@@ -100,7 +102,8 @@ def write_faults(path: Path, faults: Iterable[Fault]) -> None:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("where", "what", "value", "todo"))
         for fault in faults:
-            rows.writerow((fault.where, fault.what, fault.value, fault.todo))
+            row = (fault.where, fault.what, fault.value, fault.todo)
+            rows.writerow([escape_cell(str(cell)) for cell in row])
 
     _write(path, write)
 

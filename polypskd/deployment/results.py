@@ -93,12 +93,12 @@ class Limit:
         """Say how a value breaks the limit; "" where it does not.
 
         >>> Limit("blur", False, 0.5, "blurred").describe_break(0.75)
-        'blurred (blur 0.75 is above 0.5)'
+        'blur 0.75 is above 0.5'
         """
         if (value >= self.bound) if self.at_least else (value <= self.bound):
             return ""
         side = "below" if self.at_least else "above"
-        return f"{self.word} ({self.measure} {value:.3g} is {side} {self.bound:g})"
+        return f"{self.measure} {value:.3g} is {side} {self.bound:g}"
 
 
 def list_limits(rules: dict[str, float]) -> tuple[Limit, ...]:
@@ -135,10 +135,14 @@ def judge_quality(quality: Quality, limits: Sequence[Limit]) -> str:
 
     Args:
         quality: of the frame.
-        limits: of the bundle.
+        limits: of the bundle, those of one word beside each other.
     """
-    broken = (limit.describe_break(getattr(quality, limit.measure)) for limit in limits)
-    told = ", ".join(why for why in broken if why)
+    broken: dict[str, list[str]] = {}
+    for limit in limits:
+        why = limit.describe_break(getattr(quality, limit.measure))
+        if why:
+            broken.setdefault(limit.word, []).append(why)
+    told = ", ".join(f"{word} ({', '.join(whys)})" for word, whys in broken.items())
     return NOT_ASSESSABLE + told if told else ""
 
 

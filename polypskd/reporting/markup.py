@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polypskd.reporting.cells import DASH, Table
+from polypskd.spreadsheets import escape_cell
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -38,10 +39,7 @@ LATEX = {
     "…": r"\ldots{}",
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|#~!])")
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet may run what begins so
-BREAKS = ("\t", "\r", "\n")
 PARTS = {"value": "", "low": "low", "high": "high", "p_adjusted": "p (adjusted)"}
-PLAIN = re.compile(r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
 NUMBER = r"([+−-]?\d[\d,]*(?:\.\d+)?)"
 ESTIMATE = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))?")  # as cells.py prints it
 
@@ -63,17 +61,6 @@ def escape_markdown(text: str) -> str:
     """
     plain = _flatten(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return MARKDOWN.sub(r"\\\1", plain)
-
-
-def escape_cell(text: str) -> str:
-    """Write a text so that a spreadsheet shows it, and does not run it; numbers stay numbers.
-
-    >>> escape_cell("=HYPERLINK(1)"), escape_cell("-0.5"), escape_cell("polyp")
-    ("'=HYPERLINK(1)", '-0.5', 'polyp')
-    """
-    bare = text.lstrip()
-    risky = text.startswith(BREAKS) or bare.startswith(FORMULA)
-    return f"'{text}" if risky and not PLAIN.fullmatch(text) else text
 
 
 def write_csv(table: Table) -> str:

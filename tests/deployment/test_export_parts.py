@@ -14,7 +14,7 @@ from polypskd.deployment.export.codebook import build_codebook, name_private
 from polypskd.deployment.export.frames import spread_evenly
 from polypskd.deployment.export.limits import derive_quality
 from polypskd.deployment.export.parity import Answers, check_parity, compare_answers
-from polypskd.deployment.export.placing import place_folder
+from polypskd.deployment.export.placing import clear_killed, place_folder
 from polypskd.deployment.export.smaller import Judgement, Margins, judge_forms
 from polypskd.deployment.manifest import write_canonical
 from polypskd.errors import ArtifactError, ConfigError, OutputError
@@ -327,3 +327,47 @@ def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "bundle").mkdir()
     place_folder(tmp_path / "bundle", write_some, overwrite=False)
     assert (tmp_path / "bundle" / "manifest.json").exists()
+
+
+# --- what a killed export has left ---------------------------------------------------------------
+
+
+def leave(out, name, **files):
+    folder = out.parent / f".{out.name}.{name}.drawing"
+    for path, text in files.items():
+        (folder / path).mkdir(parents=True)
+        (folder / path / "manifest.json").write_text(text)
+    return folder
+
+
+def write_one(folder):
+    (folder / "manifest.json").write_text("new")
+
+
+def test_what_a_killed_export_left_beside_its_place_is_removed_by_the_next(tmp_path):
+    out = tmp_path / "bundle"
+    leave(out, "abc", bundle="half")
+    other = leave(tmp_path / "other", "abc", bundle="of another place")
+    place_folder(out, write_one, overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "bundle"]
+
+
+def test_a_bundle_that_a_killed_export_had_moved_away_comes_back(tmp_path):
+    out = tmp_path / "bundle"
+    leave(out, "abc", bundle="new", before="old")
+    with pytest.raises(OutputError, match="--overwrite"):
+        place_folder(out, write_one, overwrite=False)
+    assert (out / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    out = tmp_path / "bundle"
+
+    def write(folder):
+        clear_killed(out)  # as a second export would, while the first is at work
+        write_one(folder)
+
+    place_folder(out, write, overwrite=False)
+    assert (out / "manifest.json").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

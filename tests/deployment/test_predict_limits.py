@@ -20,6 +20,7 @@ from polypskd.deployment.judging import Judge
 from polypskd.deployment.predictor import Predictor
 from polypskd.deployment.results import list_limits
 from polypskd.errors import ArtifactError
+from polypskd.spreadsheets import unescape_cell
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cohort"))
 from hospital_files import write_dicom, write_video
@@ -69,6 +70,31 @@ def test_the_reason_names_every_limit_with_the_cohorts_own_measure(tmp_path):
         f"not assessable: too dark (brightness {found.brightness:.3g} is below 0.5), "
         f"out of range (contrast {found.contrast:.3g} is below 0.4)"
     )
+
+
+def test_a_word_is_said_once_with_all_its_measures_in_one_bracket(tmp_path):
+    bright = np.full((96, 128, 3), 255, np.uint8)
+    rules = {"max_overexposed": 0.1, "max_brightness": 0.9, "max_outside_body": 0.5}
+    assert judge(tmp_path, bright, quality=rules) == (
+        "not assessable: too bright (brightness 1 is above 0.9, overexposed 1 is above 0.1)"
+    ) + judge(tmp_path / "c", bright, quality={"max_outside_body": 0.5}).replace(
+        "not assessable: ", ", "
+    )
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_shown_and_comes_back(tmp_path):
+    (tmp_path / "in").mkdir()
+    names = ["'quoted.png", "+2.png", "=1+1.png", "@SUM(A1).png", "plain.png"]
+    for name in names:
+        cv2.imwrite(str(tmp_path / "in" / name), mucosa())
+    (tmp_path / "in" / "-broken.png").write_bytes(b"no image")
+    predict(write_bundle(tmp_path / "b"), tmp_path / "in", "--out", tmp_path / "out")
+    written = [row["frame"] for row in rows_of(tmp_path / "out")]
+    assert written == ["''quoted.png", "'+2.png", "'=1+1.png", "'@SUM(A1).png", "plain.png"]
+    assert [unescape_cell(name) for name in written] == names
+    assert rows_of(tmp_path / "out", "faults.csv")[0]["where"] == "'-broken.png"
+    told = json.loads((tmp_path / "out" / "predictions.json").read_text())["frames"]
+    assert [one["frame"] for one in told] == names
 
 
 def test_every_rule_a_bundle_may_have_is_a_measure_with_a_word():

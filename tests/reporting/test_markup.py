@@ -9,7 +9,6 @@ from study_record import make_study
 
 from polypskd.reporting.cells import Table, make_table
 from polypskd.reporting.markup import (
-    escape_cell,
     escape_latex,
     escape_markdown,
     tabulate_latex,
@@ -17,6 +16,7 @@ from polypskd.reporting.markup import (
     write_csv,
 )
 from polypskd.reporting.study.subgroups import tabulate_subgroups
+from polypskd.spreadsheets import escape_cell
 
 ESTIMATE = {"value": 0.123456789, "low": -0.5, "high": None}
 

@@ -187,7 +187,7 @@ def _write_pages(material: Material, tell: Tell) -> dict[str, dict[str, Any]]:
     )
     limits = derive_limits(config, material.positive, material.study, measured, material.known)
     return {
-        LIMITS: limits.model_dump(mode="json"),
+        LIMITS: limits.to_page(),
         METADATA: describe_metadata(stored, config.name, metadata.version("polypskd")),
         INFERENCE: describe_inference(stored, material.temperature, config.cohort.crop),
     }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.address import split_address
+from polypskd.cohort.agreed_fields import Layouts
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.field import find_field
 from polypskd.cohort.frames import list_frames, read_frame
-from polypskd.cohort.preparation import prepare_frame
+from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.cohort.quality import Quality, measure_quality
 from polypskd.config import CohortConfig
 from polypskd.errors import CohortError, Fault
@@ -31,6 +33,7 @@ class FrameSet:
         config: the section ``cohort``.
         size: side of the network's input in pixels.
         origin: what they are, in words.
+        layouts: width and height → where the picture lies in frames that do not show it.
     """
 
     root: Path
@@ -38,6 +41,7 @@ class FrameSet:
     config: CohortConfig
     size: int
     origin: str
+    layouts: Mapping[tuple[int, int], Layouts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,7 +53,7 @@ class FrameSet:
         for row in sorted(range(len(names)), key=lambda row: split_address(names[row])):
             try:
                 whole = self._read(names[row])
-                block[row] = prepare_frame(whole, self.size, self.config.crop)
+                block[row] = prepare_frame(self._crop(whole), self.size)
             except DamageError as damage:
                 fault = Fault(names[row], damage.what, damage.value, damage.todo)
                 raise CohortError([fault]) from None
@@ -57,9 +61,7 @@ class FrameSet:
 
     def pick(self, most: int) -> FrameSet:
         """Take at most so many, evenly over all of them."""
-        return FrameSet(
-            self.root, spread_evenly(self.names, most), self.config, self.size, self.origin
-        )
+        return replace(self, names=spread_evenly(self.names, most))
 
     def measure(self, progress: Progress = lambda done, total: None) -> list[Quality]:
         """Measure the quality of each whole frame.
@@ -72,6 +74,11 @@ class FrameSet:
             found.append(measure_quality(self._read(name)))
             progress(done, len(self))
         return found
+
+    def _crop(self, whole: Pixels) -> Pixels:
+        layouts = self.layouts.get((whole.shape[1], whole.shape[0]))
+        place = None if layouts is None else layouts.choose(find_field(whole))
+        return crop_frame(whole, self.config.crop, place)
 
     def _read(self, name: str) -> Pixels:
         return read_frame(self.root / name, max_megapixels=self.config.max_megapixels)

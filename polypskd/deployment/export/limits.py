@@ -12,6 +12,7 @@ from polypskd.config import ConfidenceBand, Config
 from polypskd.config import Quality as Rules
 from polypskd.deployment.bundle import Band, Limits, Threshold
 from polypskd.deployment.export.frames import FrameSet
+from polypskd.deployment.layouts import write_layouts
 
 LOW, HIGH = 0.005, 0.995
 # Of the distance between both quantiles, added at either end: a dozen limits refuse a dozen times
@@ -40,6 +41,7 @@ def derive_limits(
     return Limits(
         size=config.augment.size,
         crop=config.cohort.crop,
+        layouts=write_layouts(frames.layouts),
         min_side=config.cohort.min_side,
         max_megapixels=config.cohort.max_megapixels,
         positive=positive,

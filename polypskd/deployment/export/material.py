@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.artifacts import file_hash, read_json, stamped_hash
+from polypskd.cohort.agreed_fields import Layouts, agree_on_fields
 from polypskd.config import Config
 from polypskd.deployment.bundle import CARD, WEIGHTS
 from polypskd.deployment.export.frames import FrameSet, list_folder
@@ -117,11 +118,28 @@ def open_material(source: Source, parity_frames: Path | None = None) -> Material
         )
     examples = read_examples(run / EXAMPLES)
     known, validation = _find_frames(source, parity_frames, examples)
+    layouts = _agree_on_layouts(source, examples)
+    known, validation = (replace(one, layouts=layouts) for one in (known, validation))
     labels = None
     if parity_frames is None:
         labels = find_names(examples.consensus[examples.split == "val"], stored.classes)
     study = read_json(run / "study.json")
     return Material(source, stored, record, study, provenance, known, validation, labels)
+
+
+def _agree_on_layouts(source: Source, examples: Examples) -> dict[tuple[int, int], Layouts]:
+    """Find where the picture lies in the frames, as training does, for a crop to the field."""
+    cohort = source.config.cohort
+    if cohort.crop.kind != "field" or source.frames is None or not source.frames.is_dir():
+        return {}
+    devices = examples.carried.get("device")
+    fields = agree_on_fields(
+        source.frames,
+        [str(path) for path in examples.path],
+        None if devices is None else [str(name) for name in devices],
+        max_megapixels=cohort.max_megapixels,
+    )
+    return fields.merge_devices()
 
 
 def _find_frames(

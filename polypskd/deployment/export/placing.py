@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +17,7 @@ from polypskd.deployment.manifest import MANIFEST
 from polypskd.errors import OutputError
 
 Made = TypeVar("Made")
+MOMENT = 60  # seconds
 
 
 def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -> Made:
@@ -30,6 +34,7 @@ def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -
     Raises:
         OutputError: something else stands there, or the disk is full.
     """
+    clear_killed(out)
     check_place(out, overwrite=overwrite)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +43,7 @@ def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); check --out") from None
     folder = Path(name) / out.name
+    held = _hold(Path(name))
     try:
         folder.mkdir()
         made = write(folder)
@@ -48,7 +54,49 @@ def place_folder(out: Path, write: Callable[[Path], Made], *, overwrite: bool) -
         raise OutputError(f"{out}: {describe_fault(error)}") from None
     finally:
         shutil.rmtree(name, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return made
+
+
+def clear_killed(out: Path) -> None:
+    """Remove what killed processes left beside a place; a folder that they had moved comes back.
+
+    Args:
+        out: where the folder is to appear.
+    """
+    for path in sorted(out.parent.glob(f".{glob.escape(out.name)}.*.drawing")):
+        if path.is_symlink() or not path.is_dir():
+            continue
+        held = _hold(path)
+        if held is None:
+            continue
+        with contextlib.suppress(OSError):
+            # One that is still empty may be another process's first moment.
+            if any(path.iterdir()) or time.time() - path.stat().st_mtime > MOMENT:
+                before = path / "before"
+                if before.is_dir() and not out.exists() and not out.is_symlink():
+                    before.replace(out)
+                shutil.rmtree(path, ignore_errors=True)
+        os.close(held)
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder for as long as this process lives; None where another one does."""
+    if os.name != "posix":
+        return None
+    import fcntl
+
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def check_place(out: Path, *, overwrite: bool) -> None:
