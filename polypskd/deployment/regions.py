@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.cohort.preparation import prepare_frame
+from polypskd.cohort.field import Field, find_field
+from polypskd.cohort.preparation import crop_frame, prepare_frame
+from polypskd.config.preparation import Crop
+from polypskd.deployment.layouts import read_layouts
 from polypskd.deployment.predictor import Predictor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from polypskd.config.preparation import Crop
     from polypskd.deployment.bundle import Bundle
     from polypskd.deployment.results import Answer
 
@@ -87,23 +89,23 @@ def find_piece(evidence: NDArray[np.float32], size: int) -> Box | None:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def place_crop(pixels: Pixels, crop: Crop) -> Box:
-    """Tell which box of a frame is looked at, as `prepare_frame` cuts it.
+def place_crop(width: int, height: int, crop: Crop, field: Field | None = None) -> Box:
+    """Tell which box of a frame is looked at, as `crop_frame` cuts it.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, the whole frame.
+        width: of the frame in pixels.
+        height: likewise.
         crop: of the bundle.
+        field: where the picture lies, for a crop to the field.
+
+    >>> from polypskd.config.preparation import NoCrop
+    >>> place_crop(200, 100, NoCrop())
+    Box(left=0, top=0, right=200, bottom=100)
     """
-    height, width = pixels.shape[:2]
     match crop.kind:
-        case "none":
-            return Box(0, 0, width, height)
         case "box":
             return Box(crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
-        case "field":
-            from polypskd.cohort.field import find_field
-
-            field = find_field(pixels)
+        case "field" if field is not None:
             across, down = round(field.width * crop.margin), round(field.height * crop.margin)
             return Box(
                 field.left + across if field.left > 0 else 0,
@@ -111,6 +113,8 @@ def place_crop(pixels: Pixels, crop: Crop) -> Box:
                 field.right - across if field.right < width else width,
                 field.bottom - down if field.bottom < height else height,
             )
+        case _:
+            return Box(0, 0, width, height)
 
 
 def carry_back(piece: Box, cropped: Box, size: int) -> Box | None:
@@ -154,6 +158,28 @@ class Finder:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._predictor = Predictor(bundle)
+        self._layouts = read_layouts(bundle.limits.layouts)
+
+    def prepare(self, pixels: Pixels) -> tuple[Pixels, Box]:
+        """Prepare a frame as `Judge` does, and tell what of it was taken.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB, the whole frame.
+
+        Returns:
+            (size, size, 3) uint8 RGB, and the box of the frame that it shows.
+
+        Raises:
+            DamageError: the bundle's crop does not lie within the frame.
+        """
+        crop, field = self.bundle.crop, None
+        height, width = pixels.shape[:2]
+        if crop.kind == "field":
+            field = find_field(pixels)
+            layouts = self._layouts.get((width, height))
+            field = field if layouts is None else layouts.choose(field)
+        prepared = prepare_frame(crop_frame(pixels, crop, field), self.bundle.size)
+        return prepared, place_crop(width, height, crop, field)
 
     def find(self, pixels: Pixels, predicted: str) -> Box | None:
         """Find the region of a frame that spoke for a class.
@@ -172,13 +198,13 @@ class Finder:
         if not predicted:
             return None
         bundle = self.bundle
-        prepared = prepare_frame(pixels, bundle.size, bundle.crop)
+        prepared, place = self.prepare(pixels)
         wanted = [bundle.classes.index(predicted)]
         evidence = self._predictor.map_evidence(prepared[np.newaxis], wanted)[0]
         piece = find_piece(evidence, bundle.size)
         if piece is None:
             return None
-        return carry_back(piece, place_crop(pixels, bundle.crop), bundle.size)
+        return carry_back(piece, place, bundle.size)
 
 
 def read_regions(finder: Finder, path: Path, answers: Sequence[Answer]) -> Iterator[Region]:

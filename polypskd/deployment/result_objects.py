@@ -156,6 +156,7 @@ def describe_model(bundle: Bundle) -> str:
             "name": bundle.manifest.name,
             "version": bundle.manifest.version,
             "model": bundle.model_hash,
+            "precision": bundle.precision,
             "limits": bundle.limits.model_dump(mode="json"),
             "codebook": bundle.codebook.model_dump(mode="json"),
         }

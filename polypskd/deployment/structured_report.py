@@ -112,7 +112,7 @@ def build_structured_report(exam: Exam, part: int) -> Dataset:
     content = hd.sr.MeasurementReport(
         observation_context=_describe_observer(exam.bundle),
         procedure_reported=_code(COLONOSCOPY),
-        imaging_measurements=[_build_group(one, exam.bundle, algorithm) for one in findings],
+        imaging_measurements=[_build_group(findings[0], exam.bundle, algorithm)],
         title=codes.DCM.ImagingMeasurementReport,
     )
     # Before the measurements, so that whoever reads from above meets it first.
@@ -127,6 +127,10 @@ def build_structured_report(exam: Exam, part: int) -> Dataset:
         coding_schemes=_list_schemes(exam.bundle),
         **origin,
     )
+    # The constructor copies and searches all content several times over: the rest goes in after.
+    measured = report.ContentSequence[-1].ContentSequence
+    for one in findings[1:]:
+        measured.extend(_build_group(one, exam.bundle, algorithm))
     if exam.unread:
         report.CompletionFlagDescription = f"{exam.unread} files or frames could not be read"
     finish_result(report, exam)
@@ -220,6 +224,7 @@ def _describe_algorithm(bundle: Bundle) -> Any:
 
     limits = fingerprint(bundle.limits.model_dump(mode="json"))
     parameters = [f"model sha256 {bundle.model_hash}", f"limits sha256 {limits}"]
+    parameters.append(f"precision {bundle.precision}")
     band = bundle.limits.confidence
     if band is not None:
         parameters.append(

@@ -10,6 +10,7 @@ from polypskd.cohort.field import find_field
 from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.config.preparation import BoxCrop, FieldCrop, NoCrop
 from polypskd.deployment.bundle import open_bundle
+from polypskd.deployment.judging import Judge
 from polypskd.deployment.regions import (
     Box,
     Finder,
@@ -57,6 +58,32 @@ def test_of_a_frame_on_a_mask_the_box_is_found_in_the_whole_frame(tmp_path):
     frame[60:100, 180:220] = (250, 20, 20)
     crop = {"kind": "field", "margin": 0.01, "blank": True}
     assert near(finder(tmp_path, crop=crop).find(frame, RED), (180, 60, 220, 100), 6)
+
+
+@pytest.mark.parametrize(
+    "crop", [*CROPS, {"kind": "field", "margin": 0.02, "blank": True}], ids=lambda one: one["kind"]
+)
+def test_a_frame_is_prepared_as_it_was_when_it_was_judged(tmp_path, crop):
+    frame = np.zeros((130, 220, 3), np.uint8)
+    frame[10:120, 50:200] = np.random.default_rng(2).integers(20, 250, (110, 150, 3))
+    own = finder(tmp_path, crop=crop)
+    prepared, place = own.prepare(frame)
+    assert np.array_equal(prepared, Judge(own.bundle).prepare(frame)[0])
+    assert (place.right - place.left, place.bottom - place.top) != (0, 0)
+
+
+def test_where_the_bundle_tells_the_layout_a_dark_frame_is_cropped_by_it(tmp_path):
+    picture = {"left": 40, "top": 20, "width": 120, "height": 100, "shape": "rectangle"}
+    picture |= {"share": 0.42, "reach": [2.0, 2.0]}
+    layouts = [{"width": 220, "height": 130, "pictures": [picture]}]
+    crop = {"kind": "field", "margin": 0.0, "blank": True}
+    own = finder(tmp_path, crop=crop, layouts=layouts)
+    frame = np.zeros((130, 220, 3), np.uint8)
+    frame[60:80, 100:120] = (250, 0, 0)
+    prepared, place = own.prepare(frame)
+    assert np.array_equal(prepared, Judge(own.bundle).prepare(frame)[0])
+    assert place == Box(40, 20, 160, 120)
+    assert near(own.find(frame, RED), (100, 60, 120, 80), 5)
 
 
 def test_each_class_has_its_own_region_and_no_class_has_none(tmp_path):
@@ -177,7 +204,8 @@ def test_the_place_of_a_crop_is_that_of_its_pixels(crop):
     frame[15:110, 60:190, 1] = np.arange(95)[:, np.newaxis] + 100
     frame[15:110, 60:190, 2] = np.arange(130)[np.newaxis] + 100
     cut = crop_frame(frame, crop)
-    place = place_crop(frame, crop)
+    field = find_field(frame) if crop.kind == "field" else None
+    place = place_crop(200, 120, crop, field)
     assert np.array_equal(cut, frame[place.top : place.bottom, place.left : place.right])
     assert find_field(frame).shape == "rectangle"
 
