@@ -175,19 +175,24 @@ def export_parts(root: Path = Path("/")) -> list[str]:
     try:
         for name in chosen:
             (target / name).mkdir(exist_ok=True)
-            for part in parts[name]:
-                path = _inside(root, part)
+            for path in (_inside(root, part) for part in parts[name]):
                 if path.is_dir():
-                    shutil.copytree(
-                        path, target / name, dirs_exist_ok=True, copy_function=shutil.copyfile
-                    )
+                    _copy_below(path, target / name)
                 elif path.exists():
                     shutil.copyfile(path, target / name / path.name)
-    except shutil.Error as error:  # a list of what failed; the first tells enough
-        raise OutputError(f"{EXPORT}: cannot be written ({error.args[0][0][2]})") from None
     except OSError as error:
         raise OutputError(f"{EXPORT}: {describe_fault(error)}") from None
     return chosen
+
+
+def _copy_below(folder: Path, target: Path) -> None:
+    """Copy what lies below a folder, without rights and times: the target may be another user's."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            (target / path.name).mkdir(exist_ok=True)
+            _copy_below(path, target / path.name)
+        else:
+            shutil.copyfile(path, target / path.name)
 
 
 def _inside(root: Path, path: Path) -> Path:
