@@ -14,7 +14,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from bundles import read_bundle
+from bundles import compare_inside, read_bundle
 from cyclonedx_page import build_cyclonedx
 from packages import (
     join,
@@ -30,7 +30,6 @@ from trees import Tree, read_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_IMAGE = "System packages are not listed: no image was given (--image)."
-NO_BUNDLE = "No weights are listed: no bundle was given (--bundle)."
 OF_LOCK = "Licenses of Python distributions are not listed: they stand in the image and in wheels."
 
 
@@ -90,13 +89,15 @@ def _collect(given: argparse.Namespace) -> Whole:
         python += (Part("python", "polypskd", version, own, expression="Apache-2.0"),)
     left_out = [] if given.image else [NO_IMAGE]
     left_out += [] if installed else [OF_LOCK]
+    bundle = None if given.bundle is None else read_bundle(given.bundle, given.weights_license)
+    unlisted = compare_inside(tree.files, bundle, str(given.image))
     return Whole(
         version=version,
         image=tree.image,
         parts=tuple(sorted({one.purl: one for one in system + python}.values(), key=_order)),
-        bundle=None if given.bundle is None else read_bundle(given.bundle, given.weights_license),
+        bundle=bundle,
         seconds=_read_epoch(),
-        left_out=tuple(left_out + ([NO_BUNDLE] if given.bundle is None else [])),
+        left_out=(*left_out, *filter(None, [unlisted])),
     )
 
 

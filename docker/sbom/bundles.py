@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from parts import Bundle, Part, SbomError
 MANIFEST = "manifest.json"
 SIGNATURES = ("manifest.json.sig", "manifest.json.asc")
 WEIGHTS = (".onnx", ".safetensors")
+NO_BUNDLE = "No weights are listed: no bundle was given (--bundle)."
+IN_IMAGE = "The weights in the image are not listed: no bundle was given (--bundle)."
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 
@@ -52,6 +55,36 @@ def read_bundle(folder: Path, expression: str) -> Bundle:
             f"{folder}: not a bundle that can be read ({type(error).__name__}); "
             "`polypskd export RUN` makes one"
         ) from None
+
+
+def compare_inside(files: Mapping[str, bytes], bundle: Bundle | None, where: str) -> str:
+    """Compare the bundles inside an image with the one that is listed.
+
+    Args:
+        files: of the image.
+        bundle: what is listed; None where nothing is.
+        where: the image, for the message.
+
+    Returns:
+        what is left out, in words; "" where nothing is.
+
+    Raises:
+        SbomError: the image holds another bundle.
+    """
+    inside = {
+        name: hashlib.sha256(data).hexdigest()
+        for name, data in sorted(files.items())
+        if name.endswith(f"/{MANIFEST}")
+    }
+    if bundle is None:
+        return IN_IMAGE if inside else NO_BUNDLE
+    for name, sha256 in inside.items():
+        if sha256 != bundle.sha256:
+            raise SbomError(
+                f"{where}: holds another bundle ({name}, SHA-256 {sha256[:12]}...) than the one "
+                f"given ({bundle.sha256[:12]}...)"
+            )
+    return ""
 
 
 def _read_file(folder: Path, name: str, entry: dict[str, Any] | None, version: str) -> Part:

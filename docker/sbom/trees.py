@@ -22,6 +22,7 @@ from parts import SbomError
 WANTED = re.compile(
     r"var/lib/dpkg/status|var/lib/dpkg/status\.d/[^/]+|(?:etc|usr/lib)/os-release|"
     r".*\.dist-info/METADATA|.*\.egg-info(?:/PKG-INFO)?|usr/share/doc/[^/]+/copyright|"
+    r"opt/holoscan/models/(?:[^/]+/)?manifest\.json|"
     r"usr/local/(?:bin/python3\.\d+|lib/libpython3\.\d+\.so\.1\.0)"
 )
 MOST = 64 << 20  # bytes of one file; dpkg's list of a large system has six million

@@ -368,6 +368,19 @@ def test_an_image_without_a_distribution_of_the_lock_is_refused(material, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_inside_an_image_are_those_that_are_listed(material, tmp_path):
+    image, lock, bundle = write_folder(tmp_path / "image"), material[1], material[2]
+    inside = image / "opt/holoscan/models/student"
+    inside.mkdir(parents=True)
+    (inside / "manifest.json").write_bytes((bundle / "manifest.json").read_bytes())
+    given = ["--image", image, "--lock", lock]
+    assert call(tmp_path / "out", *given, "--bundle", bundle).returncode == 0
+    assert "weights in the image are not listed" in call(tmp_path / "out", *given).stdout
+    (inside / "manifest.json").write_text("{}")
+    told = fail(call(tmp_path / "out", *given, "--bundle", bundle))
+    assert "holds another bundle" in told
+
+
 @pytest.mark.parametrize("harm", ["changed", "added", "missing", "linked"])
 def test_a_bundle_that_differs_from_its_manifest_is_refused(harm, material, tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
