@@ -72,9 +72,9 @@ class DicomWebArchive:
     def __init__(self, settings: DicomWeb, transfer: Transfer) -> None:
         from dicomweb_client.web import DICOMwebClient
 
-        # Its lines hold addresses with UIDs, and what a server has to say.
-        logging.getLogger("dicomweb_client").addHandler(logging.NullHandler())
-        logging.getLogger("dicomweb_client").propagate = False
+        # Their lines hold addresses with UIDs, and what a server has to say.
+        for name in ("dicomweb_client", "urllib3", "requests"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._url = settings.url
         self._transfer = transfer
         self._session = WebSession(settings, transfer)
@@ -198,7 +198,9 @@ class DicomWebArchive:
             if error.response is not None:
                 check_status(error.response, self.place)
             raise tell_failure(error, self.place) from None
-        except (requests.RequestException, RecursionError, UnicodeError, ValueError) as error:
+        except (requests.JSONDecodeError, RecursionError, UnicodeError):
+            raise _say_odd(self.place) from None
+        except (requests.RequestException, ValueError) as error:
             raise tell_failure(error, self.place) from None
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
             raise _say_odd(self.place)

@@ -32,8 +32,10 @@ def write_aside(path: Path) -> Iterator[Callable[[bytes], object]]:
     temporary = Path(name)
 
     def write(piece: bytes) -> None:
+        left = memoryview(piece)
         try:
-            file.write(piece)
+            while left:  # a disk that is nearly full takes a part, and refuses the next
+                left = left[file.write(left) :]
         except OSError as error:
             raise OutputError(f"{path.parent}: {describe_fault(error)}") from None
 

@@ -5,9 +5,10 @@ What `requests` says of a fault holds the address with the patient's UIDs, and i
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
-import time
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ class WebSession(requests.Session):
             response = super().send(request, stream=True, **options)
         except (requests.RequestException, OSError, ValueError) as error:
             raise tell_failure(error, self.place) from None
+        if response.status_code in FOUND_ELSEWHERE and not response.is_redirect:
+            check_status(response, self.place)  # else its empty body would say that there is none
         if not wanted:
             # What `Response.content` gives from now on; there is no public way to bound it.
             response._content = b"".join(self.read_pieces(response, MOST_ANSWER))
@@ -117,8 +120,12 @@ class WebSession(requests.Session):
         Raises:
             ArchiveError: it is larger, ends early, or takes too long.
         """
-        end = time.monotonic() + self._deadline_s
         size = 0
+        # A byte now and then keeps a read waiting for ever; whoever sends so is cut off.
+        late = threading.Event()
+        timer = threading.Timer(self._deadline_s, _cut_off, (response, late))
+        timer.daemon = True
+        timer.start()
         try:
             with response:
                 for piece in response.iter_content(PIECE):
@@ -128,11 +135,21 @@ class WebSession(requests.Session):
                             f"{self.place}: sends more than {most >> 20} MiB at once, which is "
                             "not taken; see transfer.most_megabytes"
                         )
-                    if time.monotonic() > end:
-                        raise ArchiveError(f"{self.place}: sends too slowly", transient=True)
                     yield piece
         except (requests.RequestException, OSError, ValueError) as error:
+            if late.is_set():
+                raise ArchiveError(
+                    f"{self.place}: sends too slowly; see transfer.deadline_s", transient=True
+                ) from None
             raise tell_failure(error, self.place) from None
+        finally:
+            timer.cancel()
+
+
+def _cut_off(response: Response, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        response.raw.shutdown()
 
 
 def place_of(url: str) -> str:
@@ -213,10 +230,6 @@ def tell_failure(error: BaseException, place: str) -> ArchiveError:
         )
     if find((requests.exceptions.TooManyRedirects, requests.exceptions.InvalidURL)):
         return ArchiveError(f"{place}: redirects without end; check archive.url")
-    if find(requests.exceptions.InvalidJSONError):
-        return ArchiveError(
-            f"{place}: answers with what is no DICOM JSON; check archive.url in the settings"
-        )
     return ArchiveError(
         f"{place}: the connection was lost ({type(error).__name__})", transient=True
     )
