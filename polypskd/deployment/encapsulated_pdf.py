@@ -52,7 +52,8 @@ def name_document(exam: Exam, data: bytes) -> str:
         exam: the study.
         data: of the PDF.
     """
-    return exam.derive_instance("DOC", exam.findings, hashlib.sha256(data).hexdigest())
+    # Not of the frames: one that is mended later puts no second copy into the study.
+    return exam.derive_instance("DOC", (), hashlib.sha256(data).hexdigest())
 
 
 def build_document(exam: Exam, data: bytes) -> Dataset:
@@ -66,7 +67,6 @@ def build_document(exam: Exam, data: bytes) -> Dataset:
         The object with file meta information, not yet written.
     """
     from highdicom.base import SOPClass
-    from pydicom.dataset import Dataset as NewDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
     study = exam.findings[0].image
@@ -86,14 +86,7 @@ def build_document(exam: Exam, data: bytes) -> Dataset:
     document.ConceptNameCodeSequence = []
     document.MIMETypeOfEncapsulatedDocument = "application/pdf"
     document.ContentDescription = RESEARCH
-    source_items = []
-    for image in {one.image.instance: one.image for one in exam.findings}.values():
-        item = NewDataset()
-        item.ReferencedSOPClassUID = image.sop_class
-        item.ReferencedSOPInstanceUID = image.instance
-        source_items.append(item)
-    document.SourceInstanceSequence = source_items
     document.EncapsulatedDocument = data + b"\0" * (len(data) % 2)
     document.EncapsulatedDocumentLength = len(data)
-    finish_result(document, exam)
+    finish_result(document, exam, study)
     return document

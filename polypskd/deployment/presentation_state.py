@@ -45,7 +45,7 @@ def name_presentation(exam: Exam, findings: Sequence[Finding]) -> str:
 
 
 def build_presentation(
-    exam: Exam, findings: Sequence[Finding], boxes: Sequence[Box | None], number: int
+    exam: Exam, findings: Sequence[Finding], boxes: Sequence[Box | None]
 ) -> Dataset:
     """Build a presentation state of one image.
 
@@ -53,7 +53,6 @@ def build_presentation(
         exam: the study.
         findings: of frames of one image of three colors.
         boxes: as many; None for a frame in which nothing is shown.
-        number: of the instance in its series, from 1.
 
     Returns:
         The object with file meta information, not yet written.
@@ -76,7 +75,7 @@ def build_presentation(
     state: Dataset = hd.pr.ColorSoftcopyPresentationState(
         referenced_images=[image.refer()],
         sop_instance_uid=name_presentation(exam, findings),
-        instance_number=number,
+        instance_number=findings[0].answer.frame or image.number,
         content_label=LABEL,
         content_description=RESEARCH,
         content_creator_name=f"{MANUFACTURER}^",
@@ -86,7 +85,7 @@ def build_presentation(
         **describe_origin(exam, "PR"),
     )
     state.Laterality = None  # of paired organs alone
-    finish_result(state, exam)
+    finish_result(state, exam, image)
     return state
 
 

@@ -76,7 +76,6 @@ class _Work:
     def __init__(self, exam: Exam, folder: Path, wish: ResultWish) -> None:
         self._exam, self._folder, self._wish = exam, folder, wish
         self._finder: Finder | None = None
-        self._states = self._captures = 0
 
     def write(self, own: Sequence[Finding]) -> list[Path]:
         """Write what is wished of the frames of one image.
@@ -94,18 +93,15 @@ class _Work:
             self._name(name_presentation(exam, part)): part
             for part in (_divide(own) if wish.presentation_state and image.samples == 3 else ())
         }
-        first = self._captures + 1, self._states + 1
-        self._captures += len(captures)
-        self._states += len(states)
         wanted = [*states, *captures.values()]
         if not all(path.is_file() for path in wanted):
             if hash_file(image.path) != own[0].answer.input_sha256:
                 raise DamageError("changed since it was answered", todo="run the command again")
-            boxes = dict(self._capture(own, captures, first[0]))
-            for number, part in enumerate(states.values(), start=first[1]):
+            boxes = dict(self._capture(own, captures))
+            for part in states.values():
                 found = [boxes.get(one.tracking_uid) for one in part]
                 if any(found):
-                    write_result(build_presentation(exam, part, found, number), self._folder)
+                    write_result(build_presentation(exam, part, found), self._folder)
         if wish.presentation_state and image.samples != 3:
             raise DamageError("is no color image, so that no presentation state is made")
         return [path for path in wanted if path.is_file()]
@@ -114,18 +110,18 @@ class _Work:
         return name_result(self._folder, uid)
 
     def _capture(
-        self, own: Sequence[Finding], captures: dict[str, Path], first: int
+        self, own: Sequence[Finding], captures: dict[str, Path]
     ) -> Iterator[tuple[str, Box | None]]:
         """Find the boxes, and write secondary captures on the way: no two frames are in memory."""
         if self._finder is None:
             self._finder = Finder(self._exam.bundle)
-        by_frame = {one.answer.frame: (turn, one) for turn, one in enumerate(own)}
+        by_frame = {one.answer.frame: one for one in own}
         answers = [one.answer for one in own]
         for region in read_regions(self._finder, own[0].image.path, answers):
-            turn, one = by_frame[region.answer.frame]
+            one = by_frame[region.answer.frame]
             path = captures.get(one.tracking_uid)
             if path is not None and not path.is_file():
-                made = build_capture(self._exam, one, region.pixels, region.box, first + turn)
+                made = build_capture(self._exam, one, region.pixels, region.box)
                 write_result(made, self._folder)
             yield one.tracking_uid, region.box
 

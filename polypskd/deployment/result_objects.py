@@ -128,7 +128,6 @@ class Exam:
             self.study,
             describe_model(self.bundle),
             json.dumps(inputs),
-            str(self.unread),
             *about,
         )
 
@@ -181,16 +180,16 @@ def describe_origin(exam: Exam, kind: Kind) -> dict[str, Any]:
     }
 
 
-def finish_result(result: Dataset, exam: Exam) -> None:
+def finish_result(result: Dataset, exam: Exam, image: SourceImage) -> None:
     """Put in what no constructor takes: patient and study, the model, and the moment everywhere.
 
     Args:
         result: as it was made; it is changed.
         exam: that it tells of.
+        image: whose patient and study it repeats.
     """
     from pydicom.uid import UID
 
-    image = exam.findings[0].image
     # Made of a bare reference: no value of a patient went through another package's messages.
     for element in image.patient:
         result.add(element)
@@ -206,7 +205,7 @@ def finish_result(result: Dataset, exam: Exam) -> None:
             setattr(result, keyword.replace("Date", "Time"), clock)
     if image.zone:
         result.TimezoneOffsetFromUTC = image.zone
-    result.ContributingEquipmentSequence = _list_equipment(exam)
+    result.ContributingEquipmentSequence = _list_equipment(exam, image)
     result.file_meta.ImplementationClassUID = UID(IMPLEMENTATION)
     result.file_meta.ImplementationVersionName = "POLYPSKD"
 
@@ -242,19 +241,18 @@ def derive_device(bundle: Bundle) -> str:
     return derive_uid("device", bundle.model_hash)
 
 
-def _list_equipment(exam: Exam) -> list[Dataset]:
+def _list_equipment(exam: Exam, image: SourceImage) -> list[Dataset]:
     """List the model, and before it the device that took the frames."""
     import highdicom
     from pydicom.sr.codedict import codes
 
     items: list[Dataset] = []
-    source = exam.findings[0].image.equipment
-    if source:
+    if image.equipment:
         items.append(
             highdicom.ContributingEquipment(
                 purpose_of_reference=codes.DCM.AcquisitionEquipment,
                 contribution_description="Acquisition equipment of the source images",
-                **source,
+                **image.equipment,
             )
         )
     origin = describe_origin(exam, "SR")

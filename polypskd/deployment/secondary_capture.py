@@ -38,9 +38,7 @@ def name_capture(exam: Exam, finding: Finding) -> str:
     return exam.derive_instance("SC", [finding])
 
 
-def build_capture(
-    exam: Exam, finding: Finding, pixels: Pixels, box: Box | None, number: int
-) -> Dataset:
+def build_capture(exam: Exam, finding: Finding, pixels: Pixels, box: Box | None) -> Dataset:
     """Build a secondary capture of one frame.
 
     Args:
@@ -48,7 +46,6 @@ def build_capture(
         finding: of the frame.
         pixels: (H, W, 3) uint8 RGB, the whole frame.
         box: what is drawn; None for nothing.
-        number: of the instance in its series, from 1.
 
     Returns:
         The object with file meta information, not yet written.
@@ -63,7 +60,7 @@ def build_capture(
         coordinate_system="PATIENT",
         study_instance_uid=exam.study,
         sop_instance_uid=name_capture(exam, finding),
-        instance_number=number,
+        instance_number=finding.answer.frame or finding.image.number,
         patient_orientation=("L", "F"),
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **describe_origin(exam, "SC"),
@@ -79,7 +76,7 @@ def build_capture(
     if finding.frame_numbers is not None:
         item.ReferencedFrameNumber = finding.frame_numbers
     capture.SourceImageSequence = [item]
-    finish_result(capture, exam)
+    finish_result(capture, exam, finding.image)
     return capture
 
 

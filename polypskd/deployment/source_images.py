@@ -85,6 +85,11 @@ class SourceImage:
     color_profile: bytes = field(repr=False)
     patient: Dataset = field(repr=False)
 
+    @property
+    def number(self) -> int:
+        """The instance's number, from 1: results repeat it, as no other file changes it."""
+        return max(1, self.order[1])
+
     def refer(self) -> Dataset:
         """Make the bare data set that highdicom refers to; it holds nothing of a patient."""
         from pydicom.dataset import Dataset as NewDataset

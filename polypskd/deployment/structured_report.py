@@ -133,7 +133,7 @@ def build_structured_report(exam: Exam, part: int) -> Dataset:
         measured.extend(_build_group(one, exam.bundle, algorithm))
     if exam.unread:
         report.CompletionFlagDescription = f"{exam.unread} files or frames could not be read"
-    finish_result(report, exam)
+    finish_result(report, exam, findings[0].image)
     return report
 
 
@@ -145,7 +145,8 @@ def name_report(exam: Exam, part: int) -> str:
         part: which of `list_parts`, from 0.
     """
     parts = list_parts(exam.findings)
-    return exam.derive_instance("SR", parts[part], f"{part} of {len(parts)}")
+    about = (f"{part} of {len(parts)}", f"{exam.unread} unread")
+    return exam.derive_instance("SR", parts[part], *about)
 
 
 def _tell(exam: Exam, part: int, parts: int) -> str:

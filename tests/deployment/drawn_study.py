@@ -120,3 +120,11 @@ def said_in(report):
         numbers = [item.value for item in group.get_measurements()]
         said[str(source.referenced_sop_instance_uid), frames[0]] = (finding, bool(why), numbers)
     return said
+
+
+def results_of(out):
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted((out / "dicom").rglob("*"))
+        if path.is_file()
+    }

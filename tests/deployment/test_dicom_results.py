@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -23,6 +21,7 @@ from drawn_study import (
     needs_judge,
     read_json,
     read_reports,
+    results_of,
     said_in,
 )
 from predicting import predict, rows_of
@@ -55,14 +54,6 @@ def studies(tmp_path):
         draw_file(folder / f"ZQfile{number}.dcm", number, frame=draw_blob(color=color))
     draw_file(folder / "many.dcm", 1, frames=3, study=2)
     return folder
-
-
-def results_of(out):
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in sorted((out / "dicom").rglob("*"))
-        if path.is_file()
-    }
 
 
 def classes_of(out):
@@ -164,31 +155,6 @@ def test_a_later_run_repeats_the_moment_of_the_first(bundle, studies, tmp_path, 
     assert "SOURCE_DATE_EPOCH" in said
 
 
-def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(bundle, tmp_path):
-    folder = tmp_path / "in"
-    for study in range(1, 7):
-        draw_file(folder / f"{study}.dcm", frames=4, study=study)
-    command = [sys.executable, "-m", "polypskd", "predict", str(bundle), str(folder), *ALL]
-    command += ["--quiet", "--out"]
-    made = tmp_path / "out" / "dicom"
-    cut = 0
-    for least in (1, 12):
-        with subprocess.Popen([*command, str(tmp_path / "out")], stdout=-3) as process:
-            while process.poll() is None:
-                if made.exists() and len(list(made.rglob("*.dcm"))) >= least:
-                    process.send_signal(signal.SIGKILL)
-                    break
-                time.sleep(0.002)
-        cut += process.returncode == -signal.SIGKILL
-    assert cut
-    (made / "1.2.3").mkdir()
-    (made / "1.2.3" / ".x.dcm.abc.tmp").write_bytes(b"half")
-    subprocess.run([*command, str(tmp_path / "out")], stdout=-3, check=True)
-    subprocess.run([*command, str(tmp_path / "whole")], stdout=-3, check=True)
-    assert results_of(tmp_path / "out") == results_of(tmp_path / "whole")
-    assert len(results_of(tmp_path / "out")) == 6 * (1 + 1 + 4)
-
-
 def test_images_have_no_study_and_are_counted(bundle, studies, tmp_path):
     cv2.imwrite(str(studies / "a.png"), draw_blob())
     code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
@@ -229,16 +195,22 @@ def test_a_copy_of_a_file_is_reported_once(bundle, studies, tmp_path):
 
 
 def test_a_frame_that_cannot_be_read_makes_its_report_partial(bundle, studies, tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    every = (*ALL, "--report", tmp_path / "a.pdf")
     whole = (studies / "ZQfile2.dcm").read_bytes()
     (studies / "ZQfile2.dcm").write_bytes(whole[:-500])
-    code, _ = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
+    code, _ = predict(bundle, studies, "--out", tmp_path / "out", *every)
+    before = set(results_of(tmp_path / "out"))
     assert code == 1
     flags = [report.CompletionFlag for report in read_reports(tmp_path / "out")]
     assert sorted(flags) == ["COMPLETE", "PARTIAL"]
     (studies / "ZQfile2.dcm").write_bytes(whole)
-    predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
-    predict(bundle, studies, "--out", tmp_path / "fresh", "--dicom")
-    assert results_of(tmp_path / "out") == results_of(tmp_path / "fresh")
+    predict(bundle, studies, "--out", tmp_path / "out", *every)
+    predict(bundle, studies, "--out", tmp_path / "fresh", *every)
+    mended = results_of(tmp_path / "out")
+    assert results_of(tmp_path / "fresh") == mended
+    # An archive gets what is new alone: one report, and the picture and the state of one frame.
+    assert (len(before - set(mended)), len(set(mended) - before)) == (1, 3)
 
 
 def test_what_was_asked_for_and_cannot_be_is_told_before_the_work(bundle, studies, tmp_path):
@@ -309,6 +281,9 @@ def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
         if "GraphicObjectSequence" in item
     ]
     assert [number for number, _ in lines] == [1, 5, 9]
+    if shutil.which("dciodvfy"):
+        for path in (tmp_path / "out" / "dicom").rglob("*.dcm"):
+            assert list_errors(path) == [], path
     for _, (left, bottom) in lines:
         assert (left, bottom) == (pytest.approx(20, abs=4), pytest.approx(30, abs=4))
 

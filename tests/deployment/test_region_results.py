@@ -27,11 +27,11 @@ BOTH = ResultWish(MOMENT, presentation_state=True, secondary_capture=True)
 
 def present(exam, folder, boxes=None):
     boxes = [BOX] * len(exam.findings) if boxes is None else boxes
-    return write_result(build_presentation(exam, exam.findings, boxes, 1), folder)
+    return write_result(build_presentation(exam, exam.findings, boxes), folder)
 
 
 def capture(exam, folder, box=BOX):
-    made = build_capture(exam, exam.findings[0], draw_blob(), box, 1)
+    made = build_capture(exam, exam.findings[0], draw_blob(), box)
     return write_result(made, folder)
 
 
@@ -180,7 +180,7 @@ def test_many_frames_are_divided_among_states(tmp_path, monkeypatch):
     wish = ResultWish(MOMENT, presentation_state=True)
     made = [pydicom.dcmread(path) for path in write_pictures(exam, tmp_path / "1", wish, [])]
     assert [set(polylines(state)) for state in made] == [{1, 2}, {3}]
-    assert [state.InstanceNumber for state in made] == [1, 2]
+    assert [state.InstanceNumber for state in made] == [1, 3]
 
 
 def test_a_file_that_changed_since_is_told_of_and_left_out(tmp_path):
