@@ -1,7 +1,8 @@
 """The compose file: every line that hardens it is held, and its Orthanc answers as it says.
 
-No engine that understands compose runs here; what is held is what the file says, and what the real
-Orthanc of Debian does with its settings, health check included.
+No engine that understands compose runs here: held is what the file says, and what the real Orthanc
+of Debian does with its settings, health check included. `docker/test_compose.py` gives the lines of
+the file to podman.
 """
 
 import copy
