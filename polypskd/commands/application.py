@@ -51,7 +51,8 @@ def app(
     if parent is None or not isinstance(group, typer.core.TyperGroup):
         raise ConfigError("app: runs as a verb of polypskd only")
     verb = group.commands["predict"]
-    where = [str(bundle), str(places.input), "--out", str(places.output)]
+    # In the image the standard's folders are links to the short ones.
+    where = [str(bundle), str(places.input.resolve()), "--out", str(places.output.resolve())]
     verb.main([*where, *options, *context.args], prog_name="polypskd predict")
 
 

@@ -171,8 +171,8 @@ def export_parts(root: Path = Path("/")) -> list[str]:
         "models": (MODELS,),
         "docs": (DOCS,),
     }
-    chosen = [name for name in parts if (target / name).is_dir()] or list(parts)
     try:
+        chosen = [name for name in parts if (target / name).is_dir()] or list(parts)
         for name in chosen:
             (target / name).mkdir(exist_ok=True)
             for path in (_inside(root, part) for part in parts[name]):
