@@ -26,13 +26,15 @@ schema:
 
 # What the serving image is made of, as CycloneDX and SPDX; IMAGE (a root folder, or what `podman save`
 # or `podman export` wrote) and BUNDLE as far as they are given. The same input gives the same bytes.
+# VIDEO=yes, here and below: with what decodes videos.
+LOCKS = --lock docker/serve.lock $(if $(VIDEO),--lock docker/video.lock)
 sbom:
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} python3 docker/sbom \
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} python3 docker/sbom $(LOCKS) \
 		$(if $(IMAGE),--image "$(IMAGE)") $(if $(BUNDLE),--bundle "$(BUNDLE)") --out build/sbom
 
 # Wheels, checksums and a script for a machine without network, into dist/offline.
 offline:
-	python3 docker/offline/build.py $(if $(BUNDLE),--bundle "$(BUNDLE)") --out dist/offline
+	python3 docker/offline/build.py $(LOCKS) $(if $(BUNDLE),--bundle "$(BUNDLE)") --out dist/offline
 
 # Dockerfile, compose and Kubernetes files against rules, by tools in an environment of their own.
 POLICY = build/policy-tool/bin
