@@ -95,6 +95,9 @@ class WebSession(requests.Session):
                 f"{self.place}: redirects to another host, which is not followed; give the "
                 "address of the archive itself as archive.url"
             )
+        # `dicomweb_client` writes a space as +, which archives take for a plus.
+        path, mark, query = (request.url or "").partition("?")
+        request.url = f"{path}{mark}{query.replace('+', '%20')}"
         wanted = options.pop("stream", False)
         # Without the port, as clients set it, a server behind a gateway is not found.
         request.headers.pop("Host", None)
@@ -104,7 +107,8 @@ class WebSession(requests.Session):
         except (requests.RequestException, OSError, ValueError) as error:
             raise tell_failure(error, self.place) from None
         if response.status_code in FOUND_ELSEWHERE and not response.is_redirect:
-            check_status(response, self.place)  # else its empty body would say that there is none
+            with response:  # else its empty body would say that there is none
+                check_status(response, self.place)
         if not wanted:
             # What `Response.content` gives from now on; there is no public way to bound it.
             response._content = b"".join(self.read_pieces(response, MOST_ANSWER))

@@ -150,6 +150,12 @@ def test_no_study_is_no_fault(answer, monkeypatch):
         assert archive.list_instances(study_uid(1)) == []
 
 
+def test_blanks_and_signs_of_a_description_are_asked_for_as_they_are(monkeypatch):
+    with connected(lambda request: request.give(200, b"[]"), monkeypatch) as (archive, server):
+        archive.find(Query(description="Colon + C&A*"))
+        assert "StudyDescription=Colon%20%2B%20C%26A%2A&" in server.asked[0][1]
+
+
 def test_pages_are_asked_for_until_one_brings_nothing_new(monkeypatch):
     entries = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{turn}"]}} for turn in range(7)]
 
