@@ -19,7 +19,7 @@ from polypskd.deployment.result_objects import Exam, Finding, ResultWish, name_r
 from polypskd.deployment.results import Answer
 from polypskd.deployment.source_images import SourceImage, read_source_image
 from polypskd.deployment.structured_report import build_structured_report, list_parts, name_report
-from polypskd.errors import CohortError, ConfigError, Fault
+from polypskd.errors import CohortError, ConfigError, Fault, PolypskdError
 
 ONE = "give the files of one study at a time"
 
@@ -103,11 +103,18 @@ def write_study_results(
         return StudyResults((), tuple(faults))
     left_out = len([name for name in files if name not in images])
     exam = Exam(bundle, tuple(findings), wish.moment, unread + left_out)
-    paths = _write_reports(exam, folder)
-    if wish.presentation_state or wish.secondary_capture:
-        paths += write_pictures(exam, folder, wish, faults)
-    if wish.report is not None:
-        paths.append(_write_document(exam, folder, wish.report))
+    paths: list[Path] = []
+    try:
+        paths += _write_reports(exam, folder)
+        if wish.presentation_state or wish.secondary_capture:
+            paths += write_pictures(exam, folder, wish, faults)
+        if wish.report is not None:
+            paths.append(_write_document(exam, folder, wish.report))
+    except PolypskdError:
+        raise
+    except Exception as error:  # one study, whatever it holds, does not stop the others
+        what = f"a DICOM result of its study cannot be made ({type(error).__name__})"
+        faults.append(Fault(findings[0].answer.source, what, todo="please report it"))
     return StudyResults(tuple(paths), tuple(faults))
 
 

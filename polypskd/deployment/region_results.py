@@ -119,6 +119,10 @@ class _Work:
         answers = [one.answer for one in own]
         for region in read_regions(self._finder, own[0].image.path, answers):
             one = by_frame[region.answer.frame]
+            height, width = region.pixels.shape[:2]
+            if (height, width) != (one.image.rows, one.image.columns):  # as videos may
+                what = "its frames have another size than its header says"
+                raise DamageError(what, f"{width}x{height}", "ask for the file anew")
             path = captures.get(one.tracking_uid)
             if path is not None and not path.is_file():
                 made = build_capture(self._exam, one, region.pixels, region.box)

@@ -237,7 +237,8 @@ def test_no_result_is_written_through_a_link(bundle, studies, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
+def draw_video(tmp_path, width=96):
+    """Draw a video whose header tells its width."""
     av = pytest.importorskip("av", reason="PyAV is not installed")
     from pydicom.encaps import encapsulate
 
@@ -253,7 +254,7 @@ def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
     data = path.read_bytes()
     file = draw_file(
         tmp_path / "in" / "clip.dcm",
-        frame=draw_blob(64, 96),
+        frame=draw_blob(64, width),
         SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.1.1",
         NumberOfFrames="9",
         PhotometricInterpretation="YBR_PARTIAL_420",
@@ -263,6 +264,11 @@ def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
     dataset.PixelData = encapsulate([data + b"\0" * (len(data) % 2)])
     dataset["PixelData"].VR = "OB"
     dataset.save_as(file)
+    return file
+
+
+def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
+    file = draw_video(tmp_path)
     code, said = predict(bundle, file, "--out", tmp_path / "out", *ALL, "--stride", 4)
     assert code == 0, said
     (report,) = read_reports(tmp_path / "out")
@@ -288,6 +294,14 @@ def test_frames_of_a_video_are_referred_to_by_their_numbers(bundle, tmp_path):
         assert (left, bottom) == (pytest.approx(20, abs=4), pytest.approx(30, abs=4))
 
 
+def test_a_video_of_another_size_than_its_header_says_gets_no_region(bundle, tmp_path):
+    file = draw_video(tmp_path, width=98)
+    code, said = predict(bundle, file, "--out", tmp_path / "out", *ALL, "--stride", 4)
+    assert code == 1
+    assert "frames have another size than its header says '96x64'" in said
+    assert len(results_of(tmp_path / "out")) == 1
+
+
 def test_another_caller_gets_files_or_one_error(bundle, studies, tmp_path):
     opened = open_bundle(bundle)
     path = studies / "ZQfile1.dcm"
@@ -306,6 +320,24 @@ def test_another_caller_gets_files_or_one_error(bundle, studies, tmp_path):
         write_dicom_results(
             opened, [answer("a"), answer("b", 1)], mixed, tmp_path / "to", ResultWish(MOMENT)
         )
+
+
+def test_what_breaks_in_one_study_does_not_stop_the_others(bundle, studies, tmp_path, monkeypatch):
+    from polypskd.deployment import dicom_results
+
+    build = dicom_results.build_structured_report
+
+    def fail_once(exam, part):
+        if exam.study.endswith(".2"):
+            raise ValueError("ZQ4711")
+        return build(exam, part)
+
+    monkeypatch.setattr(dicom_results, "build_structured_report", fail_once)
+    code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
+    assert code == 1
+    assert "many.dcm: a DICOM result of its study cannot be made (ValueError)" in said
+    assert "ZQ4711" not in said
+    assert len(results_of(tmp_path / "out")) == 1
 
 
 def test_a_full_disk_is_told_in_one_line(bundle, studies, tmp_path, monkeypatch):

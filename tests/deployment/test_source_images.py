@@ -3,15 +3,17 @@
 import io
 import re
 
+import numpy as np
 import pydicom
 import pytest
-from drawn_study import MOMENT, draw_file, list_errors, make_exam, needs_judge
+from drawn_study import MOMENT, draw_blob, draw_file, list_errors, make_exam, needs_judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.result_objects import Exam, write_result
+from polypskd.deployment.result_objects import Exam, Finding, write_result
+from polypskd.deployment.secondary_capture import build_capture
 from polypskd.deployment.source_images import copy_patient, read_source_image
 from polypskd.deployment.structured_report import build_structured_report
 
@@ -85,7 +87,7 @@ def test_a_value_that_its_type_does_not_hold_is_left_empty(tmp_path, name, value
     image = read_source_image(source)
     assert not image.patient[name].value
     exam = make_exam(tmp_path / "again")
-    own = Exam(exam.bundle, (type(exam.findings[0])(exam.findings[0].answer, image),), MOMENT)
+    own = Exam(exam.bundle, (Finding(exam.findings[0].answer, image),), MOMENT)
     assert list_errors(write_result(build_structured_report(own, 0), tmp_path)) == []
 
 
@@ -158,3 +160,50 @@ def test_whatever_stands_there_the_copy_is_written_and_read_back_the_same(values
         if name in patient:
             assert str(back[name].value or "") == str(patient[name].value or "").rstrip()
     assert not re.search(r"[\\\x00-\x1f]", str(patient.PatientID or ""))
+
+
+@needs_judge
+@pytest.mark.parametrize("charset", ["FOO", "ISO_IR 999\\ISO 2022 IR 87", "\\ISO 2022 IR 100"])
+def test_a_character_set_that_nobody_knows_stops_nothing(tmp_path, charset):
+    source = draw_file(tmp_path / "a.dcm")
+    raw = pydicom.dcmread(source)
+    with pydicom.config.disable_value_validation():
+        raw.SpecificCharacterSet = charset.split("\\")
+        raw.save_as(source)
+    exam = make_exam(tmp_path / "b")
+    finding = Finding(exam.findings[0].answer, read_source_image(source))
+    own = Exam(exam.bundle, (finding,), MOMENT)
+    assert list_errors(write_result(build_structured_report(own, 0), tmp_path)) == []
+
+
+ODD = b"\0\\^=\x1b\xff\n9"
+
+
+def test_a_file_with_any_bytes_changed_gives_results_or_one_fault(tmp_path):
+    rng = np.random.default_rng(5)
+    exam = make_exam(tmp_path / "own")
+    path = draw_file(
+        tmp_path / "a.dcm",
+        frame=draw_blob(20, 30, (2, 2, 5, 5)),
+        SpecificCharacterSet="ISO_IR 100",
+        TimezoneOffsetFromUTC="+0100",
+        StudyDescription="abc",
+    )
+    whole = path.read_bytes()
+    header = len(whole) - 20 * 30 * 3
+    made = 0
+    for _ in range(120):
+        data = bytearray(whole)
+        for _ in range(int(rng.choice([1, 1, 2, 8]))):
+            data[rng.integers(132, header)] = int(rng.choice([rng.integers(256), *ODD]))
+        path.write_bytes(data)
+        try:
+            image = read_source_image(path)
+        except DamageError:
+            continue
+        one = Finding(exam.findings[0].answer, image)
+        own = Exam(exam.bundle, (one,), MOMENT)
+        write_result(build_structured_report(own, 0), tmp_path / "out")
+        write_result(build_capture(own, one, draw_blob(), None), tmp_path / "out")
+        made += 1
+    assert 30 < made < 110
