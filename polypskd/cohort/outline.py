@@ -47,6 +47,33 @@ def halve_pixels(pixels: Pixels, below: int) -> tuple[Pixels, int]:
     return pixels, halvings
 
 
+def shrink_pixels(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Shrink by averaging over areas, as OpenCV does.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        width: of the result; by rounding it may be larger than W.
+        height: of the result; likewise.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    >>> shrink_pixels(np.arange(36, dtype=np.uint8).reshape(3, 4, 3), 2, 2)[:, :, 0].tolist()
+    [[6, 12], [22, 28]]
+    """
+    import cv2
+
+    size = (width, height)
+    grows = pixels.shape[0] < height or pixels.shape[1] < width
+    if grows or pixels.shape[0] % height == pixels.shape[1] % width == 0:
+        # Other ways of its own, where bytes are rounded otherwise than floats.
+        pixels = np.ascontiguousarray(pixels)
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # OpenCV adds up bytes as floats, and is quicker where it need not turn each of them into one.
+    mean: Any = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.convertScaleAbs(mean), np.uint8)
+
+
 def find_mask_color(small: Pixels) -> tuple[NDArray[np.int64], int] | None:
     """Find the mask's color at the frame's edge and corners.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.damage import DamageError
-from polypskd.cohort.outline import Halve, halve_pixels
+from polypskd.cohort.outline import Halve, halve_pixels, shrink_pixels
 
 if TYPE_CHECKING:
     from polypskd.cohort.field import Field
@@ -53,13 +53,14 @@ def prepare_frame(
     # OpenCV averages four pixels into one many times faster than any other area.
     pixels, halvings = halve(pixels, 2 * size)
     scale *= 2**halvings
-    # Averaging over areas keeps fine vessels from aliasing when a frame shrinks.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     top, left = (size - inner_h) // 2, (size - inner_w) // 2
     square = np.zeros((size, size, 3), np.uint8)
     inner = square[top : top + inner_h, left : left + inner_w]
-    # Straight into the square.
-    cv2.resize(pixels, (inner_w, inner_h), dst=inner, interpolation=how)
+    if scale < 1:
+        # Averaging over areas keeps fine vessels from aliasing when a frame shrinks.
+        inner[:] = shrink_pixels(pixels, inner_w, inner_h)
+    else:
+        inner[:] = cv2.resize(pixels, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
     return square
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polypskd.cohort.field import Field, cover_box, find_field
-from polypskd.cohort.outline import Halve, Pixels, halve_pixels
+from polypskd.cohort.outline import Halve, Pixels, halve_pixels, shrink_pixels
 
 if TYPE_CHECKING:
     from polypskd.config.preparation import Quality as Rules
@@ -164,8 +164,11 @@ def _take_picture(pixels: Pixels, field: Field, halve: Halve) -> _Picture:
     part, _ = halve(pixels[field.top : field.bottom, field.left : field.right], 2 * WORK + 1)
     scale = WORK / max(part.shape[:2])
     size = (max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small: Any = cv2.resize(np.ascontiguousarray(part), size, interpolation=how)
+    small: Any
+    if scale < 1:
+        small = shrink_pixels(part, *size)
+    else:
+        small = cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_LINEAR)
     gray: Any = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     shaped = Field(0, 0, size[0], size[1], field.shape, 1.0, field.reach)
     covered = cover_box(shaped)

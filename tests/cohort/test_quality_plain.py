@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polypskd.cohort.field import Field
-from polypskd.cohort.outline import find_box, find_outline, halve_pixels
+from polypskd.cohort.outline import find_box, find_outline, halve_pixels, shrink_pixels
 from polypskd.cohort.quality import BRIGHT, DARK, LIT, _take_picture, measure_quality
 
 
@@ -110,3 +112,13 @@ def test_the_outline_is_that_of_plain_medians_and_sums(monkeypatch):
         high = np.flatnonzero(rows >= 0.06 * rows.max())
         assert (left, right) == (wide[0], wide[-1] + 1)
         assert (top, bottom) == (high[0], high[-1] + 1)
+
+
+@given(st.integers(1, 80), st.integers(1, 80), st.data())
+def test_a_frame_shrinks_to_the_bits_that_opencv_gives(height, width, data):
+    wanted = (data.draw(st.integers(1, width + 9)), data.draw(st.integers(1, height + 9)))
+    levels = data.draw(st.sampled_from([2, 3, 256]))
+    frame = np.random.default_rng(height).integers(0, levels, (height, width, 3))
+    frame = (frame * (255 // (levels - 1))).astype(np.uint8)
+    expected = cv2.resize(frame, wanted, interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(shrink_pixels(frame, *wanted), expected)
