@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="docker/offline/build.py")
     parser.add_argument("--lock", type=Path, action="append", help="docker/serve.lock if not given")
     parser.add_argument("--own-wheel", type=Path, help="of polypskd; built here if not given")
-    parser.add_argument("--bundle", type=Path, help="to be listed in the lists of what is in it")
+    parser.add_argument("--bundle", type=Path, help="to go with it, and into its lists")
     parser.add_argument("--out", type=Path, required=True, help="new, or made by this script")
     given = parser.parse_args()
     try:
@@ -62,7 +62,22 @@ def make(locks: list[Path], own: Path | None, bundle: Path | None, out: Path) ->
         raise OfflineError(f"{out}: holds other things; give a new folder")
     aside = out.with_name(f".{out.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
-    wheels = aside / "wheels"
+    try:
+        _fill(aside, locks, own, bundle)
+        if out.exists():
+            shutil.rmtree(out)
+        aside.rename(out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    size = sum(path.stat().st_size for path in _list_files(out)) >> 20
+    sys.stdout.write(
+        f"{out}: {len(list((out / 'wheels').iterdir()))} wheels for Python {_tell_target()}, "
+        f"{size} MiB; SHA-256 of {SUMS}: {_hash(out / SUMS)}\n"
+    )
+
+
+def _fill(folder: Path, locks: list[Path], own: Path | None, bundle: Path | None) -> None:
+    wheels = folder / "wheels"
     wheels.mkdir(parents=True)
     wanted = [part for lock in locks for part in ("--requirement", lock)]
     _pip("download", "--require-hashes", "--no-deps", "--dest", wheels, *wanted)
@@ -70,24 +85,20 @@ def make(locks: list[Path], own: Path | None, bundle: Path | None, out: Path) ->
         _pip("wheel", "--no-deps", "--wheel-dir", wheels, ROOT)
     else:
         shutil.copyfile(own, wheels / own.name)
-    (aside / "requirements.txt").write_text(_write_requirements(wheels))
-    _list_parts(aside, locks, bundle)
+    (folder / "requirements.txt").write_text(_write_requirements(wheels))
+    if bundle is not None:
+        shutil.copytree(bundle, folder / "bundle", symlinks=True)
+    _list_parts(folder, locks, folder / "bundle" if bundle else None)
     for name in ("install.sh", "INSTALL.txt"):
-        (aside / name).write_bytes((HERE / name).read_bytes())
-    (aside / "install.sh").chmod(0o755)
-    target = f"{sys.version_info.major}.{sys.version_info.minor} {platform.machine()}"
-    (aside / "TARGET").write_text(f"{target}\n")
-    sums = [f"{_hash(path)}  ./{path.relative_to(aside)}" for path in _list_files(aside)]
-    (aside / SUMS).write_text("\n".join(sums) + "\n")
-    if out.exists():
-        shutil.rmtree(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside.rename(out)
-    size = sum(path.stat().st_size for path in _list_files(out)) >> 20
-    sys.stdout.write(
-        f"{out}: {len(list((out / 'wheels').iterdir()))} wheels for Python {target}, {size} MiB; "
-        f"SHA-256 of {SUMS}: {_hash(out / SUMS)}\n"
-    )
+        (folder / name).write_bytes((HERE / name).read_bytes())
+    (folder / "install.sh").chmod(0o755)
+    (folder / "TARGET").write_text(f"{_tell_target()}\n")
+    sums = [f"{_hash(path)}  ./{path.relative_to(folder)}" for path in _list_files(folder)]
+    (folder / SUMS).write_text("\n".join(sums) + "\n")
+
+
+def _tell_target() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor} {platform.machine()}"
 
 
 def _pip(verb: str, *arguments: object) -> None:

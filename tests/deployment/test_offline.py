@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_bundle import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "docker" / "offline" / "build.py"
@@ -57,10 +58,22 @@ def material(tmp_path_factory) -> Path:
     return folder
 
 
-def build(material: Path, out: Path, lock: str = "lock") -> subprocess.CompletedProcess:
+def build(
+    material: Path, out: Path, lock: str = "lock", *more: object
+) -> subprocess.CompletedProcess:
     wheel = material / "polypskd-0.1.0-py3-none-any.whl"
     return subprocess.run(
-        [sys.executable, BUILD, "--lock", material / lock, "--own-wheel", wheel, "--out", out],
+        [
+            sys.executable,
+            BUILD,
+            "--lock",
+            material / lock,
+            "--own-wheel",
+            wheel,
+            "--out",
+            out,
+            *more,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -210,6 +223,19 @@ def test_the_same_wheels_give_the_same_bytes_and_it_replaces_its_own_folder(
         assert build(material, tmp_path / "again").returncode == 0
     assert hash_of(tmp_path / "again" / "SHA256SUMS") == hash_of(made / "SHA256SUMS")
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
+
+
+def test_a_bundle_goes_with_it_and_a_changed_one_does_not(material, tmp_path):
+    bundle = write_bundle(tmp_path / "student")
+    assert build(material, tmp_path / "out", "lock", "--bundle", bundle).returncode == 0
+    sums = (tmp_path / "out" / "SHA256SUMS").read_text()
+    assert f"{hash_of(bundle / 'student.onnx')}  ./bundle/student.onnx\n" in sums
+    assert "student.onnx" in (tmp_path / "out" / "sbom" / "polypskd.spdx.json").read_text()
+    flip(bundle / "student.onnx")
+    done = build(material, tmp_path / "other", "lock", "--bundle", bundle)
+    assert done.returncode == 1
+    assert "SHA-256 differs" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"student", "out"}
 
 
 def test_a_folder_with_other_things_is_not_replaced(material, tmp_path):
