@@ -168,6 +168,17 @@ class Orthanc:
             self.process.wait()
             self.process = None
 
+    @property
+    def own_disk(self) -> Path:
+        """Where its own disk is seen from here."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root") / self.storage.relative_to("/")
+
+    def fill_disk(self, left: int) -> None:
+        """Leave so many bytes of its disk."""
+        room = os.statvfs(self.own_disk)
+        (self.own_disk / "ballast").write_bytes(bytes(room.f_bavail * room.f_frsize - left))
+
     def grow(self, megabytes: int) -> None:
         """Give it a larger disk, while it runs."""
         assert self.process is not None
