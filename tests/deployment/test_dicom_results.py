@@ -354,3 +354,14 @@ def test_a_full_disk_is_told_in_one_line(bundle, studies, tmp_path, monkeypatch)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(MOMENT.timestamp())))
     assert predict(bundle, studies, "--out", tmp_path / "out", "--dicom")[0] == 0
     assert len(results_of(tmp_path / "out")) == 2
+
+
+def test_without_the_library_predictions_are_made_and_results_are_refused_in_one_line(
+    bundle, studies, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    assert predict(bundle, studies, "--out", tmp_path / "plain")[0] == 0
+    code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
+    assert (code, said.count("\n")) == (1, 0)
+    assert "pip install 'polypskd[serve]'" in said
+    assert not (tmp_path / "out").exists()
