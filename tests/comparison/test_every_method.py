@@ -77,7 +77,10 @@ STATEFUL = {
         "student.fit.ema=0.9",
     ),
 }
-BYTES = ("teacher.safetensors", "targets.npz", "student.safetensors", "evaluation.json")
+BYTES = (
+    *("teacher.safetensors", "teacher_history.json", "targets.npz"),
+    *("student.safetensors", "student_history.json", "evaluation.json"),
+)
 
 
 def kill_in(step: str, folder: Path, *words: str, settings: tuple[str, ...]) -> None:
