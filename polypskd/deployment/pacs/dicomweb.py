@@ -51,7 +51,7 @@ from polypskd.errors import ArchiveError
 if TYPE_CHECKING:
     from polypskd.deployment.pacs.settings import DicomWeb, Transfer
 
-PAGE = 200  # entries of an answer; archives may give fewer
+PAGE = 20_000  # entries of an answer; archives may give fewer
 MOST_INSTANCES = 100_000  # of a study
 DICOM_JSON = "application/dicom+json"
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -128,19 +128,12 @@ class DicomWebArchive:
                     fields=["SeriesDescription", "StationName"],
                 )
             }
-            entries = self._list_pages(
-                self._client.search_for_instances,
-                INSTANCE,
-                MOST_INSTANCES,
-                study_instance_uid=study_uid,
-                fields=["SOPClassUID", "SeriesInstanceUID"],
-            )
         except ArchiveError as error:
             if error.gone:
                 return []
             raise
         found = []
-        for entry in entries:
+        for entry in self._list_entries(study_uid):
             if not is_uid(read_text(entry, SERIES)):
                 raise ArchiveError(f"{self.place}: the study holds a UID that is none")
             of = series.get(read_text(entry, SERIES), {})
@@ -182,11 +175,26 @@ class DicomWebArchive:
 
     def holds(self, study_uid: str, sop_uids: Collection[str]) -> set[str]:
         """See `Archive.holds`."""
-        return {one.sop_uid for one in self.list_instances(study_uid)} & {*sop_uids}
+        return {*sop_uids} & {read_text(one, INSTANCE) for one in self._list_entries(study_uid)}
 
     def close(self) -> None:
         """See `Archive.close`."""
         self._session.close()
+
+    def _list_entries(self, study_uid: str) -> list[Entry]:
+        """List what is said of the instances of a study; nothing where it is gone."""
+        try:
+            return self._list_pages(
+                self._client.search_for_instances,
+                INSTANCE,
+                MOST_INSTANCES,
+                study_instance_uid=study_uid,
+                fields=["SOPClassUID", "SeriesInstanceUID"],
+            )
+        except ArchiveError as error:
+            if error.gone:
+                return []
+            raise
 
     def _ask(self, search: Search, **wanted: Any) -> list[Entry]:
         """Ask one question over QIDO-RS, and check that the answer is one."""
@@ -216,9 +224,15 @@ class DicomWebArchive:
             **wanted: as the client takes it.
         """
         found: dict[str, Entry] = {}
-        offset = 0
+        offset, last = 0, 0
+        # All at once where that can be: Orthanc knows no offset where it is asked for a modality,
+        # and says that there is nothing more.
+        limit = min(most + 1, PAGE)
         while True:
-            page = self._ask(search, limit=PAGE, offset=offset, **wanted)
+            page = self._ask(search, limit=limit, offset=offset, **wanted)
+            if last == limit and not page:
+                raise _say_too_many(self.place, limit - 1)
+            last = len(page)
             before = len(found)
             for entry in page:
                 uid = read_text(entry, tag)

@@ -109,6 +109,21 @@ def test_studies_are_found_by_what_is_asked_for(archive):
     assert found(study_uid=MISSING) == {}
 
 
+def test_studies_beyond_a_page_are_found_or_missed_aloud(server, tmp_path, monkeypatch):
+    """Orthanc answers with nothing where it is asked for a modality from an offset on."""
+    from polypskd.deployment.pacs import dicomweb
+
+    archive = connect(server, "web", tmp_path)
+    server.upload(write_bytes(build_instance(3)))
+    everything = {one.study_uid for one in archive.find(Query(modalities=("ES",)))}
+    assert len(everything) > 2
+    monkeypatch.setattr(dicomweb, "PAGE", 2)
+    with pytest.raises(ArchiveError, match="narrow the query"):
+        archive.find(Query(modalities=("ES",)))
+    assert {one.study_uid for one in archive.find(Query())} >= everything
+    archive.close()
+
+
 def test_days_are_inclusive(archive):
     from datetime import date
 
