@@ -30,6 +30,8 @@ SYSTEM = (
     "/etc/debian_version",
     "/etc/nsswitch.conf",
     "/etc/host.conf",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/ssl/openssl.cnf",
     "/usr/lib/ssl/openssl.cnf",
@@ -171,6 +173,8 @@ def main(new: Path) -> None:
         folder.chmod(mode)
     for name, text in ACCOUNTS.items():
         (new / name).write_text(text)
+    # Where libpython lies below /usr/local, it is found by the loader's list.
+    subprocess.run(["/sbin/ldconfig", "-r", str(new)], check=True)  # noqa: S603
 
 
 if __name__ == "__main__":
