@@ -153,6 +153,18 @@ class Archive(Protocol):
         ...
 
 
+def fits(study: StudyEntry, query: Query) -> bool:
+    """Whether a study has one of the modalities asked for, or its archive does not say.
+
+    >>> fits(StudyEntry("1.2", ("CT", "ES")), Query(modalities=("ES",)))
+    True
+    >>> fits(StudyEntry("1.2", ("CT",)), Query(modalities=("ES",)))
+    False
+    """
+    wanted, has = {*query.modalities}, {*study.modalities}
+    return not wanted or not has or bool(wanted & has)
+
+
 def is_uid(text: object) -> bool:
     r"""Whether something is a UID; leading zeros, which some devices write, are let pass.
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from polypskd.deployment.pacs.journal import FOLDER
+from polypskd.deployment.pacs.outcome import Outcome
 from polypskd.deployment.pacs.settings import Settings, Watching
-from polypskd.deployment.pacs.worker import Outcome, StudyWorker
+from polypskd.deployment.pacs.worker import StudyWorker
 
 if TYPE_CHECKING:
     from polypskd.deployment.pacs.receiver import StoreReceiver

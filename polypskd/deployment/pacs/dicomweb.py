@@ -7,7 +7,7 @@ bytes than the archive has, so files are fetched and stored over the same sessio
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from polypskd.deployment.pacs.archive import (
     Query,
     Refusal,
     StudyEntry,
+    fits,
     is_uid,
     name_file,
 )
@@ -38,12 +39,14 @@ from polypskd.deployment.pacs.dicom_json import (
     read_study,
     read_text,
 )
-from polypskd.deployment.pacs.instance_files import read_uid, write_aside
+from polypskd.deployment.pacs.instance_files import list_batches, read_uid, write_aside
 from polypskd.deployment.pacs.multipart import FilesBody, TornError, find_boundary, read_only_part
 from polypskd.deployment.pacs.statuses import DUPLICATE, describe_status
 from polypskd.deployment.pacs.web_session import (
     WebSession,
     check_status,
+    say_odd,
+    say_too_many,
     tell_failure,
 )
 from polypskd.errors import ArchiveError
@@ -112,7 +115,7 @@ class DicomWebArchive:
                 if fits(study, query):
                     found[study.study_uid] = study
         if len(found) > query.most:
-            raise _say_too_many(self.place, query.most)
+            raise say_too_many(self.place, query.most)
         return sorted(found.values(), key=lambda study: (study.when, study.study_uid))
 
     def list_instances(self, study_uid: str) -> list[InstanceEntry]:
@@ -207,11 +210,11 @@ class DicomWebArchive:
                 check_status(error.response, self.place)
             raise tell_failure(error, self.place) from None
         except (requests.JSONDecodeError, RecursionError, UnicodeError):
-            raise _say_odd(self.place) from None
+            raise say_odd(self.place) from None
         except (requests.RequestException, ValueError) as error:
             raise tell_failure(error, self.place) from None
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-            raise _say_odd(self.place)
+            raise say_odd(self.place)
         return answer
 
     def _list_pages(self, search: Search, tag: str, most: int, **wanted: Any) -> list[Entry]:
@@ -231,7 +234,7 @@ class DicomWebArchive:
         while True:
             page = self._ask(search, limit=limit, offset=offset, **wanted)
             if last == limit and not page:
-                raise _say_too_many(self.place, limit - 1)
+                raise say_too_many(self.place, limit - 1)
             last = len(page)
             before = len(found)
             for entry in page:
@@ -241,9 +244,9 @@ class DicomWebArchive:
                 elif tag != STUDY:
                     raise ArchiveError(f"{self.place}: the study holds a UID that is none")
             if page and not found:
-                raise _say_odd(self.place)
+                raise say_odd(self.place)
             if len(found) > most:
-                raise _say_too_many(self.place, most)
+                raise say_too_many(self.place, most)
             offset += len(page)
             if len(found) == before:
                 return list(found.values())
@@ -265,7 +268,7 @@ class DicomWebArchive:
                         for piece in pieces:
                             write(piece)
                     else:
-                        raise _say_odd(self.place)
+                        raise say_odd(self.place)
             except TornError as torn:
                 raise ArchiveError(
                     f"{self.place}: the answer to a fetch {torn}", transient=True
@@ -300,46 +303,3 @@ class DicomWebArchive:
                 words = f"{self.place}: did not say whether it stored the object"
                 refusals.append(Refusal(path, words, transient=True))
         return refusals
-
-
-def fits(study: StudyEntry, query: Query) -> bool:
-    """Whether a study has one of the modalities asked for, or its archive does not say.
-
-    >>> fits(StudyEntry("1.2", ("CT", "ES")), Query(modalities=("ES",)))
-    True
-    >>> fits(StudyEntry("1.2", ("CT",)), Query(modalities=("ES",)))
-    False
-    """
-    wanted, has = {*query.modalities}, {*study.modalities}
-    return not wanted or not has or bool(wanted & has)
-
-
-def list_batches(files: Sequence[Path], transfer: Transfer) -> Iterator[list[Path]]:
-    """Put files together that are stored at once, in their order.
-
-    Args:
-        files: to be stored.
-        transfer: how many files and bytes at once; one larger file goes alone.
-    """
-    batch: list[Path] = []
-    size = 0
-    for path in files:
-        more = path.stat().st_size
-        full = len(batch) >= transfer.batch_files or size + more > transfer.batch_megabytes << 20
-        if batch and full:
-            yield batch
-            batch, size = [], 0
-        batch.append(path)
-        size += more
-    if batch:
-        yield batch
-
-
-def _say_odd(place: str) -> ArchiveError:
-    return ArchiveError(f"{place}: answers with what is no DICOMweb; check archive.url")
-
-
-def _say_too_many(place: str, most: int) -> ArchiveError:
-    return ArchiveError(
-        f"{place}: more than {most:,} match; narrow the query (dates, station), or raise query.most"
-    )

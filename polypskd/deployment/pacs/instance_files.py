@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polypskd.artifacts import describe_fault
 from polypskd.errors import OutputError
+
+if TYPE_CHECKING:
+    from polypskd.deployment.pacs.settings import Transfer
 
 
 @contextlib.contextmanager
@@ -57,3 +61,24 @@ def read_uid(path: Path) -> str:
     from polypskd.cohort.dicom import read_attributes
 
     return read_attributes(path, {"uid": "SOPInstanceUID"}).columns["uid"]
+
+
+def list_batches(files: Sequence[Path], transfer: Transfer) -> Iterator[list[Path]]:
+    """Put files together that are stored at once, in their order.
+
+    Args:
+        files: to be stored.
+        transfer: how many files and bytes at once; one larger file goes alone.
+    """
+    batch: list[Path] = []
+    size = 0
+    for path in files:
+        more = path.stat().st_size
+        full = len(batch) >= transfer.batch_files or size + more > transfer.batch_megabytes << 20
+        if batch and full:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += more
+    if batch:
+        yield batch

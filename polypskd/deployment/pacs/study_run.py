@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from polypskd.artifacts import file_hash
 from polypskd.deployment.pacs.archive import Archive
 from polypskd.deployment.pacs.journal import open_journal
+from polypskd.deployment.pacs.outcome import Outcome
 from polypskd.deployment.pacs.settings import DicomWeb, Settings
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_judging import StudyJudge
-from polypskd.deployment.pacs.worker import Outcome, StudyWorker
+from polypskd.deployment.pacs.worker import StudyWorker
 from polypskd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Summary:
         frames: number of answers.
         unread: number of files or frames that cannot be read.
         stored: number of results that were sent.
-        failures: name of a study and why it failed, the first of them.
+        incomplete: number of studies with results of which something was left out.
+        failures: name of a study and what is wrong with it, the first of them.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -44,12 +46,13 @@ class Summary:
     frames: int = 0
     unread: int = 0
     stored: int = 0
+    incomplete: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def has_faults(self) -> bool:
         """Whether something of the input was faulty."""
-        return bool(self.states["failed"] or self.unread)
+        return bool(self.states["failed"] or self.unread or self.incomplete)
 
     def add(self, outcome: Outcome) -> None:
         """Add what came of one study."""
@@ -59,8 +62,10 @@ class Summary:
         self.frames += outcome.frames
         self.unread += outcome.unread
         self.stored += outcome.stored
-        if standing.state == "failed" and len(self.failures) < SHOWN:
-            self.failures.append((standing.name, standing.reason))
+        self.incomplete += bool(outcome.left_out)
+        why = standing.reason if standing.state == "failed" else outcome.left_out
+        if why and len(self.failures) < SHOWN:
+            self.failures.append((standing.name, why))
 
 
 def open_archive(settings: Settings) -> Archive:

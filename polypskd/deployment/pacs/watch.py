@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from polypskd.deployment.pacs.arrivals import Arrivals
+from polypskd.deployment.pacs.outcome import Outcome
 from polypskd.deployment.pacs.settings import Watching
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_run import Summary
-from polypskd.deployment.pacs.worker import Outcome
 from polypskd.errors import ArchiveError, OutputError
 
 IDLE_S = 0.5  # between two looks at what has come

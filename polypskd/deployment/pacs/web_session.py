@@ -191,6 +191,18 @@ def check_status(response: Response, place: str) -> None:
     raise ArchiveError(f"{place}: {words}", transient=code in BUSY, gone=code in {404, 410})
 
 
+def say_odd(place: str) -> ArchiveError:
+    """Say that an answer is no DICOMweb."""
+    return ArchiveError(f"{place}: answers with what is no DICOMweb; check archive.url")
+
+
+def say_too_many(place: str, most: int) -> ArchiveError:
+    """Say that more match than are taken."""
+    return ArchiveError(
+        f"{place}: more than {most:,} match; narrow the query (dates, station), or raise query.most"
+    )
+
+
 def tell_failure(error: BaseException, place: str) -> ArchiveError:
     """Say what went wrong with a connection, without the address that the error holds.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ from polypskd.deployment.pacs.archive import Archive, InstanceEntry, StudyEntry
 from polypskd.deployment.pacs.desk import Desk
 from polypskd.deployment.pacs.instance_files import read_uid
 from polypskd.deployment.pacs.journal import FOLDER, Standing, StudyJournal, digest_inputs
+from polypskd.deployment.pacs.outcome import Outcome
 from polypskd.deployment.pacs.retry import call_again
 from polypskd.deployment.pacs.sending import send_files
 from polypskd.deployment.pacs.stopping import Stop
@@ -31,27 +32,6 @@ ALIKE = 5  # studies in a row that fail for one reason: it is not theirs
 DESK = "desk"
 DONE = frozenset({"sent", "empty"})
 Listen = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one study.
-
-    Args:
-        standing: as noted.
-        known: whether it was done before, and nothing was done now.
-        frames: number of answers.
-        unread: number of files or frames that cannot be read.
-        stored: number of results that were sent now.
-        final: whether trying again would end the same: the study itself is at fault, or done.
-    """
-
-    standing: Standing
-    known: bool = False
-    frames: int = 0
-    unread: int = 0
-    stored: int = 0
-    final: bool = True
 
 
 class StudyWorker:
@@ -166,7 +146,7 @@ class StudyWorker:
         if begun is None:
             return Outcome(known or Standing(study_uid, "empty"), known=True)
         with self._desk.open() as desk:
-            return self._answer(begun, inputs, desk, check=False)
+            return self._answer(begun, inputs, desk)
 
     def _work(self, study_uid: str) -> Outcome:
         for _ in range(ROUNDS):
@@ -187,7 +167,7 @@ class StudyWorker:
             try:
                 with self._desk.open() as desk:
                     files = self._fetch(begun, inputs, desk)
-                    return self._answer(begun, files, desk)
+                    return self._answer(begun, files, desk, len(instances))
             except ArchiveError as error:
                 if not error.gone:
                     raise
@@ -228,7 +208,7 @@ class StudyWorker:
         return files
 
     def _answer(
-        self, begun: Standing, files: Sequence[Path], desk: Path, *, check: bool = True
+        self, begun: Standing, files: Sequence[Path], desk: Path, total: int = 0
     ) -> Outcome:
         """Judge files, send the results, note it.
 
@@ -236,7 +216,8 @@ class StudyWorker:
             begun: as noted.
             files: of the study.
             desk: for results.
-            check: whether the files must still be in the archive, too.
+            total: instances of the study in the archive; 0 where the files came another way, and
+                need not be there.
         """
         from polypskd.deployment.dicom_results import write_study_results
 
@@ -254,13 +235,13 @@ class StudyWorker:
         )
         judged = replace(begun, state="judged")
         self.journal.note(judged)
-        frames, unread = len(said.answers), said.unread
+        left_out = results.faults[0].what if results.faults else ""
         if not results.files:
-            what = results.faults[0].what if results.faults else ""
-            return self._note_failed(judged, said.first_fault or what or "nothing to tell", unread)
+            return self._note_failed(judged, said.first_fault or left_out or "nothing to tell")
         uids = {read_uid(path): path for path in results.files}
-        there = {one.sop_uid for one in self._list(begun)}
-        if check and not there & {path.stem for path in files}:
+        inputs = {path.stem for path in files}
+        there = self.again(lambda: self.archive.holds(begun.study_uid, [*uids, *inputs]))
+        if total and not there & inputs:
             return self._note_gone(judged)
         sending = replace(judged, state="sending", results=tuple(uids))
         with self.stop.hold():
@@ -268,15 +249,16 @@ class StudyWorker:
             missing = {uid: path for uid, path in uids.items() if uid not in there}
             refused = send_files(self.archive, begun.study_uid, missing, self.again)
             if refused:
-                reason = refused[0].reason
-                outcome = self._note_failed(sending, reason, unread)
-                return replace(outcome, frames=frames, final=False)
-            sent = replace(sending, state="sent", total=len(there | {*uids}))
+                return replace(self._note_failed(sending, refused[0].reason), final=False)
+            sent = replace(sending, state="sent", total=total + len(missing) if total else 0)
             self.journal.note(sent)
-        return Outcome(sent, frames=frames, unread=unread, stored=len(missing))
-
-    def _list(self, begun: Standing) -> list[InstanceEntry]:
-        return self.again(lambda: self.archive.list_instances(begun.study_uid))
+        return Outcome(
+            sent,
+            frames=len(said.answers),
+            unread=said.unread,
+            stored=len(missing),
+            left_out=left_out,
+        )
 
     def _build_wish(self, begun: Standing) -> ResultWish:
         send = self._settings.send
@@ -292,10 +274,10 @@ class StudyWorker:
         self.journal.note(gone)
         return Outcome(gone)
 
-    def _note_failed(self, standing: Standing, reason: str, unread: int) -> Outcome:
+    def _note_failed(self, standing: Standing, reason: str) -> Outcome:
         failed = replace(standing, state="failed", reason=reason, total=0)
         self.journal.note(failed)
-        return Outcome(failed, unread=unread)
+        return Outcome(failed)
 
     def _check_alike(self, outcome: Outcome) -> None:
         """Stop where one study after another fails for the same reason.

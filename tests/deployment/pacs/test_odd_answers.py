@@ -14,7 +14,8 @@ from small_studies import build_instance, instance_uid, study_uid, write_bytes, 
 
 from polypskd.deployment.pacs.archive import InstanceEntry, Query
 from polypskd.deployment.pacs.connections import DicomWeb
-from polypskd.deployment.pacs.dicomweb import DicomWebArchive, list_batches
+from polypskd.deployment.pacs.dicomweb import DicomWebArchive
+from polypskd.deployment.pacs.instance_files import list_batches
 from polypskd.deployment.pacs.settings import Transfer
 from polypskd.errors import ArchiveError, OutputError
 

@@ -26,10 +26,10 @@ from polypskd.deployment.pacs.connections import Dimse
 from polypskd.deployment.pacs.desk import Desk
 from polypskd.deployment.pacs.dimse import DimseArchive
 from polypskd.deployment.pacs.journal import Standing
+from polypskd.deployment.pacs.outcome import Outcome
 from polypskd.deployment.pacs.settings import Transfer, Watching
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.watch import Watch
-from polypskd.deployment.pacs.worker import Outcome
 from polypskd.errors import ArchiveError, OutputError
 
 needs_server = pytest.mark.skipif(bool(miss_server()), reason=miss_server() or "there")
