@@ -21,8 +21,9 @@ from pathlib import Path
 VENV = Path("/opt/polypskd")
 USER = 10001
 # Of the standard library: what tests, draws windows, installs or documents.
-UNUSED = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data")
-UNUSED += ("site-packages", "dist-packages", "__pycache__")
+UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data"}
+UNUSED |= {"site-packages", "dist-packages", "__pycache__"}
+BUILDING = "config-3."  # for programs that Python is built into; holds a library of 45 MB
 # Who we are, names of hosts, what TLS trusts. C.UTF-8 is built into glibc of Debian 12 and newer.
 SYSTEM = (
     "/etc/os-release",
@@ -84,11 +85,13 @@ def list_libraries(files: list[Path]) -> set[Path]:
     return found
 
 
-def list_files(folder: Path, without: tuple[str, ...] = ()) -> list[Path]:
+def list_files(folder: Path, without: frozenset[str] | set[str] = frozenset()) -> list[Path]:
     """List files and links below a folder."""
     listed = []
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in without)
+        folders[:] = sorted(
+            name for name in folders if name not in without and not name.startswith(BUILDING)
+        )
         listed += [Path(place, name) for name in names]
         listed += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
     return listed
