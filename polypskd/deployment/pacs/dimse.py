@@ -242,19 +242,26 @@ class DimseArchive:
         question.QueryRetrieveLevel = level
         for keyword, value in asked.items():
             setattr(question, keyword, value)
+        association, self._asking = self._asking, None
         answers = []
-        with closing(self._asking.send_c_find(question, FIND)) as told:
+        with closing(association.send_c_find(question, FIND)) as told:
             for status, answer in told:
                 code = status.get("Status")
-                if code in PENDING and answer is not None:
+                if code == 0:
+                    self._asking = association
+                elif code not in PENDING:
+                    drop(association)
+                    raise self._line.explain_status(status, "C-FIND")
+                elif answer is None:
+                    drop(association)
+                    raise ArchiveError(f"{self._line}: gives an answer that cannot be read")
+                else:
                     answers.append(answer)
                     if len(answers) == most:
-                        self._asking.send_c_cancel(1, query_model=FIND)
-                elif code not in PENDING and code != 0 and not (len(answers) >= most):
-                    drop(self._asking)
-                    self._asking = None
-                    raise self._line.explain_status(status, "C-FIND")
-        return answers[:most]
+                        break
+        if self._asking is None:  # there was more, which nobody waits for
+            drop(association)
+        return answers
 
 
 def _read(answer: Dataset, keyword: str) -> str:

@@ -33,7 +33,8 @@ GET = "1.2.840.10008.5.1.4.1.2.2.3"
 PENDING = {0xFF00, 0xFF01}
 DONE = {0x0000, 0xB000}  # the second: some of it failed, which shows by what is missing
 AT_ONCE = 100  # instances of one request: each UID has up to 64 letters
-NOT_ASKED_FOR, FULL, UNFIT = 0xA900, 0xA700, 0xA900
+MOST_ANSWERS = 10_000  # to one request
+NOT_ASKED_FOR, FULL = 0xA900, 0xA700
 
 
 @dataclass
@@ -159,8 +160,10 @@ def _follow(line: Line, basket: Basket, told: Iterator[Any], doing: str) -> Arch
         ArchiveError: the archive was lost on the way.
         OutputError: the disk is full.
     """
-    for status, _ in told:
+    for number, (status, _) in enumerate(told):
         code = status.get("Status")
+        if number > MOST_ANSWERS:
+            return ArchiveError(f"{line}: {doing} brings answers without end")
         if basket.fault is not None and code is not None:
             raise OutputError(f"{basket.folder}: {describe_fault(basket.fault)}")
         if code is None:

@@ -23,7 +23,7 @@ from polypskd.deployment.pacs.connections import Tls
 from polypskd.deployment.pacs.contexts import EXPLICIT, IMPLICIT, list_pairs
 from polypskd.deployment.pacs.incoming import Intake
 from polypskd.deployment.pacs.tls import build_server_context
-from polypskd.deployment.pacs.wire import PDU, BoundedProvider, BoundedSocket, silence
+from polypskd.deployment.pacs.wire import PDU, BoundedProvider, BoundedSocket, close_socket, silence
 from polypskd.errors import ConfigError
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -85,7 +85,11 @@ class BoundedServer(ThreadedAssociationServer):
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.rules is not None:
             # Shaken hands with at the first byte read, in the connection's own thread.
-            line = self.rules.wrap_socket(line, server_side=True, do_handshake_on_connect=False)
+            try:
+                line = self.rules.wrap_socket(line, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # gone already
+                close_socket(line)
+                raise
         return line, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:

@@ -36,6 +36,7 @@ def silence() -> None:
     silence_pydicom()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     # Files go out as they lie there, byte for byte, and in no other transfer syntax.
     _config.STORE_SEND_CHUNKED_DATASET = True
 

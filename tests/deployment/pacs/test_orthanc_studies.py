@@ -12,7 +12,7 @@ import time
 import pytest
 from orthanc import Orthanc, enter_own_network, find_port, listens, miss_server
 from small_studies import build_instance, study_uid, write_instance
-from ward import OwnDisk, Ward, may_mount, resume, wait_until
+from ward import OwnDisk, Ward, may_mount, wait_until
 
 from polypskd.deployment.pacs.connections import Dimse
 from polypskd.deployment.pacs.dimse import DimseArchive
@@ -181,8 +181,10 @@ def test_a_full_archive_is_told_and_with_room_again_each_is_answered_once(way, t
 
 
 @pytest.mark.skipif(not may_mount(), reason=NEEDS_MOUNT)
-def test_a_full_disk_of_ours_is_told_and_with_room_again_each_is_answered_once(ward):
-    ward.fill(range(12))
+@pytest.mark.parametrize("way", ["web", "get"])
+def test_a_full_disk_of_ours_is_told_and_with_room_again_each_is_answered_once(way, ward):
+    ward.write_settings(way)
+    ward.fill(range(6))
     disk = OwnDisk(ward.folder / "disk", 1024)
     try:
         ward.out = ward.folder / "disk" / "out"
@@ -198,7 +200,7 @@ def test_a_full_disk_of_ours_is_told_and_with_room_again_each_is_answered_once(w
         assert json.loads(again.stdout)["results_sent"] == 0
     finally:
         disk.close()
-    check_all(ward, 12)
+    check_all(ward, 6)
 
 
 def test_a_study_that_is_deleted_before_its_turn_or_half_way_is_not_brought_back(ward):
@@ -209,7 +211,7 @@ def test_a_study_that_is_deleted_before_its_turn_or_half_way_is_not_brought_back
         half_way = stop_half_way(ward, process)
         lost = {half_way, *waiting}
         delete(ward, lost)
-        resume(process)
+        process.send_signal(signal.SIGCONT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert not lost & {*ward.list_reports()}
@@ -231,7 +233,7 @@ def stop_half_way(ward, process):
             last = ward.read_journal()[-1]
             if last["state"] == "fetched":
                 return last["study_uid"]
-            resume(process)
+            process.send_signal(signal.SIGCONT)
     raise AssertionError("no study was met half-way")
 
 

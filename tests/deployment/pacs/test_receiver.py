@@ -26,6 +26,7 @@ from polypskd.deployment.pacs.settings import Transfer
 from polypskd.errors import ArchiveError, ConfigError
 
 pytest.importorskip("pynetdicom")
+pytestmark = pytest.mark.usefixtures("closed_lines")
 PATIENCE = Transfer(connect_s=5, read_s=5)
 SENDER = "MODALITY"
 

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -164,7 +163,7 @@ def wait_until(holds: Any, process: Any = None, seconds: float = 60) -> bool:
             return True
         if process is not None and process.poll() is not None:
             return bool(holds())
-        time.sleep(0.02)
+        time.sleep(0.04)
     return False
 
 
@@ -197,7 +196,3 @@ def may_mount() -> bool:
     return (
         os.geteuid() == 0 and not subprocess.run(tried, capture_output=True, check=False).returncode
     )
-
-
-def resume(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGCONT)
