@@ -58,6 +58,7 @@ PAGE = 20_000  # entries of an answer; archives may give fewer
 MOST_INSTANCES = 100_000  # of a study
 DICOM_JSON = "application/dicom+json"
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+REFUSED = (400, 409)  # with an answer in DICOM JSON
 Search = Callable[..., list[Any]]
 
 
@@ -284,10 +285,18 @@ class DicomWebArchive:
             allow_redirects=False,
         )
         told = read_object(response.content)
-        if response.status_code == 409 and told:  # none was stored, and here is why
+        code = response.status_code
+        if code not in REFUSED or not told:
+            check_status(response, self.place)
             return self._list_refusals(uids, told)
-        check_status(response, self.place)
-        return self._list_refusals(uids, told)
+        if len(batch) > 1:  # one that it does not take lets it refuse the others, too
+            return [one for path in batch for one in self._store_batch([path])]
+        refusals = self._list_refusals(uids, told)
+        named = {read_text(one, REFERENCED) for one in list_items(told, FAILED)}
+        if refusals and not named & {*uids.values()}:
+            words = f"{self.place}: does not take the object ({code}); is it whole?"
+            return [Refusal(batch[0], words)]
+        return refusals
 
     def _list_refusals(self, uids: Mapping[Path, str], told: Entry) -> list[Refusal]:
         stored = {read_text(one, REFERENCED) for one in list_items(told, STORED)}

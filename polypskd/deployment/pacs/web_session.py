@@ -95,9 +95,12 @@ class WebSession(requests.Session):
                 f"{self.place}: redirects to another host, which is not followed; give the "
                 "address of the archive itself as archive.url"
             )
-        # `dicomweb_client` writes a space as +, which archives take for a plus.
+        # `dicomweb_client` writes a blank as +, which archives take for a plus, and wildcards as
+        # numbers, which some of them do not read.
         path, mark, query = (request.url or "").partition("?")
-        request.url = f"{path}{mark}{query.replace('+', '%20')}"
+        for written, meant in (("+", "%20"), ("%2A", "*"), ("%3F", "?")):
+            query = query.replace(written, meant)
+        request.url = f"{path}{mark}{query}"
         wanted = options.pop("stream", False)
         # Without the port, as clients set it, a server behind a gateway is not found.
         request.headers.pop("Host", None)

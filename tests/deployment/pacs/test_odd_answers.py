@@ -153,8 +153,8 @@ def test_no_study_is_no_fault(answer, monkeypatch):
 
 def test_blanks_and_signs_of_a_description_are_asked_for_as_they_are(monkeypatch):
     with connected(lambda request: request.give(200, b"[]"), monkeypatch) as (archive, server):
-        archive.find(Query(description="Colon + C&A*"))
-        assert "StudyDescription=Colon%20%2B%20C%26A%2A&" in server.asked[0][1]
+        archive.find(Query(description="Colon + C&A*?"))
+        assert "StudyDescription=Colon%20%2B%20C%26A*?&" in server.asked[0][1]
 
 
 def test_pages_are_asked_for_until_one_brings_nothing_new(monkeypatch):
@@ -357,6 +357,8 @@ def tell(stored=(), failed=()):
         (409, tell(failed=[(instance_uid(1), 0x0111)]), "", None),
         (409, tell(failed=[(instance_uid(1), 0xA700)]), "out of space", True),
         (202, tell(failed=[(instance_uid(1), 0x0122)]), "does not take objects", False),
+        (400, tell(failed=[(instance_uid(1), 0xC000)]), "cannot understand", False),
+        (400, tell(), "does not take the object", False),
         (200, b"", "did not say", True),
         (200, b"<xml/>", "did not say", True),
         (200, tell([instance_uid(2)]), "did not say", True),

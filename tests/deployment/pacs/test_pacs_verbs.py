@@ -297,6 +297,28 @@ def test_files_are_sent_once_and_others_are_told(server, tmp_path):
     assert call("pacs", "send", settings, tmp_path / "missing")[0] == 1
 
 
+def test_one_file_that_the_archive_does_not_take_stops_no_other(server, tmp_path):
+    settings, folder = write_settings(tmp_path, server, ""), tmp_path / "files"
+    for turn in range(4):
+        write_instance(folder, build_instance(701, turn))
+    nameless = build_instance(701, 5)
+    del nameless.SeriesInstanceUID
+    write_instance(folder, nameless)
+    code, told = call("pacs", "send", settings, folder, "--json")
+    assert (code, json.loads(told)["sent"]) == (1, 4)
+    (fault,) = json.loads(told)["faults"]
+    assert study_uid(701) not in fault
+    assert count_modalities(server, [701]) == [{"ES": 4}]
+    delete_study(server, study_uid(701))
+
+
+def test_wildcards_of_a_description_are_the_archives(server, studies, tmp_path):
+    word, numbers = studies(2)
+    settings = write_settings(tmp_path, server, f"{word[:20]}*{word[-3:-1]}?")
+    _, told = call("pacs", "find", settings, "--json")
+    assert {one["study_uid"] for one in json.loads(told)["studies"]} == {*map(study_uid, numbers)}
+
+
 def test_a_second_process_and_another_bundle_are_kept_out(server, bundle, studies, tmp_path):
     word, _ = studies(1)
     settings, out = write_settings(tmp_path, server, word), tmp_path / "out"
