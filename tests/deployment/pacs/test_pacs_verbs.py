@@ -20,7 +20,7 @@ from answering import (
     write_settings,
 )
 from orthanc import Orthanc, enter_own_network, miss_server
-from small_bundle import write_bundle
+from small_bundle import build_evidence, write_bundle
 from small_studies import (
     SECONDARY,
     build_instance,
@@ -98,6 +98,24 @@ def test_pictures_of_our_own_are_no_inputs_though_nothing_is_noted_of_them(
     settings = write_settings(tmp_path, server, word)
     assert run(settings, bundle, tmp_path / "out")[1]["frames"] == 2
     assert count_modalities(server, [number]) == [{"ES": 3, "SR": 1}]
+
+
+def test_every_kind_of_result_is_sent_once_and_none_is_judged(server, studies, tmp_path):
+    (tmp_path / "b").mkdir()
+    bundle = write_bundle(tmp_path / "b", more={"evidence.onnx": build_evidence()})
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7\n%%EOF\n")
+    word, numbers = studies(2)
+    more = {"send": ["sr", "presentation_state", "secondary_capture", "pdf"]}
+    more |= {"report": "report.pdf", "query": {"description": word, "modalities": []}}
+    settings = write_settings(tmp_path, server, word, **more)
+    code, told = run(settings, bundle, tmp_path / "out")
+    assert (code, told["states"], told["frames"]) == (0, {"sent": 2}, 4)
+    before = count_modalities(server, numbers)
+    assert all({"SR", "PR", "DOC"} < {*one} for one in before)
+    assert all(sum(one.values()) >= 2 + 4 for one in before)
+    code, told = run(settings, bundle, tmp_path / "other")
+    assert (code, told["results_sent"], told["frames"]) == (0, 0, 4)
+    assert count_modalities(server, numbers) == before
 
 
 def test_a_study_that_grew_is_answered_again_and_one_that_shrank_is_not(
