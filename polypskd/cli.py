@@ -98,6 +98,13 @@ def _run_verb() -> int:
             say({"error": list(lines), "exit": 1}, "", as_json=True)
         return 1
     except Exception as error:
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("polypskd"):
+            complain(
+                f"polypskd: this verb needs the package {missing.partition('.')[0]}, which is not "
+                "installed; the serving image has nothing for training\n"
+            )
+            return 1
         # Where it happened, not what it says: a message may quote a frame's or a patient's name.
         places = " < ".join(list_places(error)[:-4:-1])
         complain(

@@ -181,6 +181,7 @@ def wrong_rights_are_told_in_one_line(image: Image) -> None:
     both = (bundle, frames, (image.make_output(), "/output"))
     done = image.run(mounts=both, more=("--user=55555:55555",))
     expect_line(done, "/output", "may not be written by user 55555")
+    expect_line(image.run("demo"), "needs the package", "not installed")
     # A folder for results that is mounted read-only is no folder for results.
     fixed = f"--volume={image.make_output()}:/output:ro"
     expect_line(image.run(mounts=(bundle, frames), more=(fixed,)), "/output", "may not be written")

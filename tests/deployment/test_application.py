@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -245,3 +247,16 @@ def test_manifests_are_written_for_the_programs_own_version_and_a_whole_bundle(
     (bundle / "limits.json").write_text("{}")
     with pytest.raises(ArtifactError, match=r"limits\.json"):
         write_manifests(tmp_path, "1.2.3", tmp_path / "models")
+
+
+def test_a_verb_of_training_tells_which_package_the_image_has_not():
+    code = "import sys; sys.modules['polars'] = None; from polypskd.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", "none.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("polypskd: this verb needs the package polars, which is not")
+    assert done.stderr.count("\n") == 1
