@@ -17,6 +17,10 @@ from predicting import predict
 from pydicom import dcmread
 from small_bundle import CLASSES, write_bundle
 from small_studies import build_instance, write_bytes
+from typer.testing import CliRunner
+
+from polypskd.cli import app
+from polypskd.errors import PolypskdError
 
 PATIENCE = {"connect_s": 3, "read_s": 10, "tries": 60, "first_wait_s": 0.05, "longest_wait_s": 0.3}
 FINDING, PROBABILITY = "121071", "122157"
@@ -69,14 +73,20 @@ class Ward:
         told = [*(verb or ("pacs", "run")), self.folder / "pacs.yaml", self.bundle]
         return [sys.executable, "-m", "polypskd", *map(str, told), "--out", str(self.out)]
 
-    def run(self, *verb: str, within: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*within, *self.command(*verb), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def run(self, within: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run it to its end: in this process, or `within` what is called before it."""
+        command = [*self.command(), "--json"]
+        if within:
+            return subprocess.run(
+                [*within, *command], capture_output=True, text=True, timeout=120, check=False
+            )
+        done = CliRunner().invoke(app, command[3:])
+        code, said = done.exit_code, done.stderr
+        if isinstance(done.exception, PolypskdError):
+            code, said = 1, f"{said}polypskd: {done.exception}\n"
+        elif done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(command, code, done.stdout, said)
 
     @contextlib.contextmanager
     def start(self, *verb: str) -> Iterator[subprocess.Popen[str]]:
@@ -100,6 +110,10 @@ class Ward:
     def count_sent(self) -> int:
         path = self.out / "journal.jsonl"
         return path.read_bytes().count(b'"state":"sent"') if path.exists() else 0
+
+    def list_kept(self) -> list[str]:
+        """List the DICOM files that lie in the folder."""
+        return [name for *_, names in os.walk(self.out) for name in names if ".dcm" in name]
 
     def list_reports(self) -> dict[str, list[Any]]:
         """List what the archive's reports say: study → findings of each report in it."""
