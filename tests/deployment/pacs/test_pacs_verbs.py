@@ -2,8 +2,6 @@
 
 import json
 import resource
-import signal
-import traceback
 from collections import Counter
 
 import pytest
@@ -12,14 +10,11 @@ from answering import (
     count_modalities,
     delete_study,
     find_own,
-    keep_studies,
     list_left,
     run,
-    start,
-    wait_for,
     write_settings,
 )
-from orthanc import Orthanc, enter_own_network, miss_server
+from orthanc import miss_server
 from small_bundle import build_evidence, write_bundle
 from small_studies import (
     SECONDARY,
@@ -29,9 +24,7 @@ from small_studies import (
     write_bytes,
     write_instance,
 )
-from typer.testing import CliRunner
 
-from polypskd.cli import app
 from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.pacs.settings import read_settings
 from polypskd.deployment.pacs.stopping import Stop
@@ -41,29 +34,6 @@ from polypskd.errors import OutputError
 
 PLANTED = "Planted"
 pytestmark = pytest.mark.skipif(bool(miss_server()), reason=miss_server() or "there")
-
-
-@pytest.fixture(scope="module")
-def network():
-    with enter_own_network():
-        yield
-
-
-@pytest.fixture(scope="module")
-def server(network, tmp_path_factory):
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def studies(server, request):
-    with keep_studies(server, request.node.name) as upload:
-        yield upload
 
 
 def test_each_study_is_answered_once_and_its_report_is_never_an_input(
@@ -200,48 +170,6 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(server, bundle, studie
     assert count_modalities(server, numbers) == [{"ES": 2, "SR": 1}] * 2
 
 
-def test_killed_at_any_step_each_study_is_answered_once_in_the_end(
-    server, bundle, studies, tmp_path
-):
-    word, numbers = studies(4)
-    settings = write_settings(tmp_path, server, word)
-    out = tmp_path / "out"
-    for lines in (3, 9, 14):
-        process = start("pacs", "run", settings, bundle, "--out", out)
-        wait_for(out / "journal.jsonl", lines, process)
-        process.kill()
-        process.communicate()
-    code, told = run(settings, bundle, out)
-    assert (code, told["states"]) == (0, {"sent": 4})
-    assert count_modalities(server, numbers) == [{"ES": 2, "SR": 1}] * 4
-    assert list_left(out) == []
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_watch_answers_what_comes_and_stops_when_told(
-    number, code, server, bundle, studies, tmp_path
-):
-    word, numbers = studies(2)
-    settings, out = write_settings(tmp_path, server, word), tmp_path / "out"
-    process = start("watch", settings, bundle, "--out", out, "--json")
-    wait_for(out / "journal.jsonl", 11, process)
-    late = numbers[-1] + 1
-    server.upload(write_bytes(build_instance(late, StudyDescription=word)))
-    wait_for(out / "journal.jsonl", 16, process)
-    process.send_signal(number)
-    told, lines = process.communicate(timeout=20)
-    delete = count_modalities(server, [*numbers, late])
-    delete_study(server, study_uid(late))
-    assert process.returncode == code, lines
-    assert delete == [{"ES": 2, "SR": 1}] * 2 + [{"ES": 1, "SR": 1}]
-    # Stopped right after the last one was noted, it is not yet counted.
-    assert json.loads(told)["states"]["sent"] in {2, 3}
-    assert b"Traceback" not in lines
-    for secret in (server.password, PLANTED, study_uid(late), "2024"):
-        assert secret not in lines.decode().replace("2026", "")
-    assert list_left(out) == []
-
-
 def test_the_audit_log_tells_of_every_input_and_of_no_patient(server, bundle, studies, tmp_path):
     word, numbers = studies(2)
     settings, log = write_settings(tmp_path, server, word), tmp_path / "audit.jsonl"
@@ -252,37 +180,6 @@ def test_the_audit_log_tells_of_every_input_and_of_no_patient(server, bundle, st
     }
     assert call("audit", "verify", log)[0] == 0
     assert not any(study_uid(number) in log.read_text() for number in numbers)
-
-
-def test_no_password_and_no_patient_comes_out_anywhere(server, bundle, studies, tmp_path):
-    word, numbers = studies(1)
-    right = write_settings(tmp_path / "right", server, word)
-    wrong = write_settings(tmp_path / "wrong", server, word, secret="hunter2-PLANTED")  # noqa: S106
-    shown = ""
-    for settings in (right, wrong):
-        folder = settings.parent
-        out = ["--out", folder / "out"]
-        for arguments in (
-            ["pacs", "echo", settings],
-            ["pacs", "find", settings, "--json"],
-            ["pacs", "run", settings, bundle, *out, "--audit", folder / "audit", "--json"],
-            ["pacs", "send", settings, bundle],
-        ):
-            done = CliRunner().invoke(app, [*map(str, arguments)])
-            shown += done.output + "".join(traceback.format_exception(done.exception))
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name != "password"]
-        shown += "".join(path.read_text() for path in files)
-    for verb in (["pacs", "run"], ["watch"]):
-        process = start(*verb, wrong, bundle, "--out", tmp_path / "none")
-        told = b"".join(process.communicate(timeout=60)).decode()
-        assert process.returncode == 1
-        assert "(401)" in told
-        assert "Traceback" not in told
-        assert len(told.splitlines()) == 1
-        shown += told
-    for secret in ("hunter2", server.password, "Planted^", "PLANTED", "19600101", "20240102"):
-        assert secret not in shown
-    assert count_modalities(server, numbers) == [{"ES": 2, "SR": 1}]
 
 
 def test_found_studies_are_listed(server, studies, tmp_path):

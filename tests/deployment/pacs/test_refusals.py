@@ -6,35 +6,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from answering import count_modalities, delete_study, keep_studies, run, write_settings
-from orthanc import Orthanc, enter_own_network, miss_server
-from small_bundle import write_bundle
+from answering import count_modalities, delete_study, run, write_settings
+from orthanc import miss_server
 from small_studies import build_instance, study_uid, write_bytes
 
 pytestmark = pytest.mark.skipif(bool(miss_server()), reason=miss_server() or "there")
-
-
-@pytest.fixture(scope="module")
-def network():
-    with enter_own_network():
-        yield
-
-
-@pytest.fixture(scope="module")
-def server(network, tmp_path_factory):
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def studies(server, request):
-    with keep_studies(server, request.node.name) as upload:
-        yield upload
 
 
 class Gateway(BaseHTTPRequestHandler):

@@ -11,15 +11,13 @@ from answering import (
     call,
     count_modalities,
     delete_study,
-    keep_studies,
     list_left,
     run,
     start,
     wait_for,
     write_settings,
 )
-from orthanc import OURS, TITLE, Orthanc, enter_own_network, miss_server
-from small_bundle import write_bundle
+from orthanc import OURS, TITLE, miss_server
 from small_studies import build_instance, study_uid, write_bytes, write_instance
 
 from polypskd.deployment.pacs.connections import Dimse
@@ -34,29 +32,6 @@ from polypskd.errors import ArchiveError, OutputError
 
 needs_server = pytest.mark.skipif(bool(miss_server()), reason=miss_server() or "there")
 QUICK = Watching(poll_s=0.01, settle_s=0, heartbeat_s=0.05, queue=3)
-
-
-@pytest.fixture(scope="module")
-def network():
-    with enter_own_network():
-        yield
-
-
-@pytest.fixture(scope="module")
-def server(network, tmp_path_factory):
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def studies(server, request):
-    with keep_studies(server, request.node.name) as upload:
-        yield upload
 
 
 class Plan:
