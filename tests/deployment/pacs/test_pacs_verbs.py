@@ -2,6 +2,7 @@
 
 import json
 import resource
+import traceback
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from answering import (
     find_own,
     list_left,
     run,
+    start,
     write_settings,
 )
 from orthanc import miss_server
@@ -24,7 +26,9 @@ from small_studies import (
     write_bytes,
     write_instance,
 )
+from typer.testing import CliRunner
 
+from polypskd.cli import app
 from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.pacs.settings import read_settings
 from polypskd.deployment.pacs.stopping import Stop
@@ -180,6 +184,37 @@ def test_the_audit_log_tells_of_every_input_and_of_no_patient(server, bundle, st
     }
     assert call("audit", "verify", log)[0] == 0
     assert not any(study_uid(number) in log.read_text() for number in numbers)
+
+
+def test_no_password_and_no_patient_comes_out_anywhere(server, bundle, studies, tmp_path):
+    word, numbers = studies(1)
+    right = write_settings(tmp_path / "right", server, word)
+    wrong = write_settings(tmp_path / "wrong", server, word, secret="hunter2-PLANTED")  # noqa: S106
+    shown = ""
+    for settings in (right, wrong):
+        folder = settings.parent
+        out = ["--out", folder / "out"]
+        for arguments in (
+            ["pacs", "echo", settings],
+            ["pacs", "find", settings, "--json"],
+            ["pacs", "run", settings, bundle, *out, "--audit", folder / "audit", "--json"],
+            ["pacs", "send", settings, bundle],
+        ):
+            done = CliRunner().invoke(app, [*map(str, arguments)])
+            shown += done.output + "".join(traceback.format_exception(done.exception))
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != "password"]
+        shown += "".join(path.read_text() for path in files)
+    for verb in (["pacs", "run"], ["watch"]):
+        process = start(*verb, wrong, bundle, "--out", tmp_path / "none")
+        told = b"".join(process.communicate(timeout=60)).decode()
+        assert process.returncode == 1
+        assert "(401)" in told
+        assert "Traceback" not in told
+        assert len(told.splitlines()) == 1
+        shown += told
+    for secret in ("hunter2", server.password, "Planted^", "PLANTED", "19600101", "20240102"):
+        assert secret not in shown
+    assert count_modalities(server, numbers) == [{"ES": 2, "SR": 1}]
 
 
 def test_found_studies_are_listed(server, studies, tmp_path):
