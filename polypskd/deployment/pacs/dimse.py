@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polypskd.cohort.damage import DamageError
 from polypskd.deployment.pacs.archive import (
     InstanceEntry,
     Query,
@@ -19,10 +18,17 @@ from polypskd.deployment.pacs.archive import (
 )
 from polypskd.deployment.pacs.association import TAKEN, Line, drop
 from polypskd.deployment.pacs.connections import Dimse
-from polypskd.deployment.pacs.contexts import EXPLICIT, IMPLICIT, MOST, build_contexts
+from polypskd.deployment.pacs.contexts import (
+    EXPLICIT,
+    IMPLICIT,
+    MOST,
+    build_contexts,
+    name_pair,
+    read_pair,
+)
 from polypskd.deployment.pacs.settings import Transfer
 from polypskd.deployment.pacs.statuses import describe_status
-from polypskd.errors import ArchiveError, OutputError
+from polypskd.errors import ArchiveError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -171,7 +177,7 @@ class DimseArchive:
         return refused
 
     def _store(self, files: Sequence[Path]) -> list[Refusal]:
-        pairs = {path: _read_pair(path) for path in files}
+        pairs = {path: read_pair(path) for path in files}
         with self._open(build_contexts(sorted({*pairs.values()}))) as association:
             agreed = {
                 (str(one.abstract_syntax), str(one.transfer_syntax[0]))
@@ -180,7 +186,7 @@ class DimseArchive:
             refused = []
             for path, pair in pairs.items():
                 if pair not in agreed:
-                    refused.append(Refusal(path, f"it takes no {_name(pair)}"))
+                    refused.append(Refusal(path, f"it takes no {name_pair(pair)}"))
                     continue
                 status = association.send_c_store(path)
                 code = status.get("Status")
@@ -285,25 +291,3 @@ def _read_study(answer: Dataset) -> StudyEntry | None:
         count=int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0,
         when=_read(answer, "StudyDate") + _read(answer, "StudyTime"),
     )
-
-
-def _read_pair(path: Path) -> tuple[str, str]:
-    """Read class and transfer syntax of a file.
-
-    Raises:
-        OutputError: it is no DICOM file.
-    """
-    from pydicom.errors import InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
-
-    try:
-        meta = read_file_meta_info(path)
-        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-    except (OSError, InvalidDicomError, AttributeError, DamageError, EOFError, ValueError):
-        raise OutputError(f"{path}: is no DICOM file that can be sent") from None
-
-
-def _name(pair: tuple[str, str]) -> str:
-    from pydicom.uid import UID
-
-    return f"{UID(pair[0]).name} as {UID(pair[1]).name}"
