@@ -23,6 +23,7 @@ TITLES = {
     "deidentify": "De-identifying",
     "export": "Exporting",
     "predict": "Judging frames",
+    "dicom": "Writing DICOM results",
     "pacs": "Answering studies",
     "quality": "Measuring frames",
     "precisions": "Judging smaller forms",

@@ -112,8 +112,10 @@ def check_results(bundle: Bundle, with_regions: bool, report: Path | None) -> No
     from polypskd.deployment.dicom_results import check_library
     from polypskd.deployment.encapsulated_pdf import read_pdf
     from polypskd.deployment.region_results import check_evidence
+    from polypskd.deployment.study_results import tell_moment
 
     check_library()
+    tell_moment()
     if with_regions:
         check_evidence(bundle)
     if report is not None:

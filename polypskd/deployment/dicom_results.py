@@ -17,7 +17,7 @@ from polypskd.deployment.encapsulated_pdf import build_document, name_document, 
 from polypskd.deployment.region_results import write_pictures
 from polypskd.deployment.result_objects import Exam, Finding, ResultWish, name_result, write_result
 from polypskd.deployment.results import Answer
-from polypskd.deployment.source_images import SourceImage, read_source_image
+from polypskd.deployment.source_images import SourceImage, count_patients, read_source_image
 from polypskd.deployment.structured_report import build_structured_report, list_parts, name_report
 from polypskd.errors import CohortError, ConfigError, Fault, PolypskdError
 
@@ -146,13 +146,13 @@ def _check_patient(images: dict[str, SourceImage], faults: list[Fault]) -> None:
     """Make no result at all where one could be filed to the wrong patient."""
     name = min(images)
     studies = {image.study for image in images.values()}
-    ids = {str(image.patient.PatientID or "") for image in images.values()}
     if len(studies) > 1:
         faults.append(Fault(name, "is of another study than the other files", todo=ONE))
-    if len(ids) > 1:
+    several = count_patients([image.patient for image in images.values()]) > 1
+    if several:
         what = "files of one study name different patients, so that no DICOM result is made"
         faults.append(Fault(name, what, todo="ask for the study anew"))
-    if len(studies) > 1 or len(ids) > 1:
+    if len(studies) > 1 or several:
         images.clear()
 
 

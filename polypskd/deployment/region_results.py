@@ -22,6 +22,8 @@ from polypskd.deployment.result_objects import (
 from polypskd.deployment.secondary_capture import build_capture, name_capture
 from polypskd.errors import ArtifactError, Fault
 
+COLORS = 3  # samples of a pixel, without which a presentation state has nothing to refer to
+
 
 def check_evidence(bundle: Bundle) -> None:
     """Check that a bundle can tell where it looked.
@@ -54,13 +56,17 @@ def write_pictures(exam: Exam, folder: Path, wish: ResultWish, faults: list[Faul
     work = _Work(exam, folder, wish)
     for _, group in groupby(exam.findings, key=lambda one: one.image.instance):
         own = list(group)
+        image = own[0].image
         try:
             paths += work.write(own)
         except DamageError as damage:
             faults.append(Fault(own[0].answer.source, damage.what, damage.value, damage.todo))
         except OSError as error:
             what = f"cannot be read again ({error.strerror})"
-            faults.append(Fault(own[0].answer.source, what))
+            faults.append(Fault(own[0].answer.source, what, todo="check the file and its rights"))
+        if wish.presentation_state and image.samples != COLORS:
+            what = "is no color image, so that no presentation state is made"
+            faults.append(Fault(own[0].answer.source, what, todo="--secondary-capture shows it"))
     return paths
 
 
@@ -81,7 +87,7 @@ class _Work:
         """Write what is wished of the frames of one image.
 
         Raises:
-            DamageError: the image changed since, is damaged, or has no colors.
+            DamageError: the image changed since, or is damaged.
         """
         exam, wish = self._exam, self._wish
         image = own[0].image
@@ -91,7 +97,9 @@ class _Work:
         }
         states = {
             self._name(name_presentation(exam, part)): part
-            for part in (_divide(own) if wish.presentation_state and image.samples == 3 else ())
+            for part in (
+                _divide(own) if wish.presentation_state and image.samples == COLORS else ()
+            )
         }
         wanted = [*states, *captures.values()]
         if not all(path.is_file() for path in wanted):
@@ -102,8 +110,6 @@ class _Work:
                 found = [boxes.get(one.tracking_uid) for one in part]
                 if any(found):
                     write_result(build_presentation(exam, part, found), self._folder)
-        if wish.presentation_state and image.samples != 3:
-            raise DamageError("is no color image, so that no presentation state is made")
         return [path for path in wanted if path.is_file()]
 
     def _name(self, uid: str) -> Path:

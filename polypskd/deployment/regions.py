@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polypskd.cohort.damage import DamageError
 from polypskd.cohort.field import Field, find_field
 from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.config.preparation import Crop
@@ -216,18 +217,21 @@ def read_regions(finder: Finder, path: Path, answers: Sequence[Answer]) -> Itera
         answers: of its frames, at least one, in their order.
 
     Raises:
-        DamageError: the file changed since, or is damaged.
+        DamageError: the file is damaged, or lacks one of the frames by now.
         OSError: it cannot be opened.
     """
     from polypskd.deployment.inputs import read_dicom
 
-    numbers = [answer.frame or 1 for answer in answers]
-    steps = np.gcd.reduce(np.diff(numbers)) if len(numbers) > 1 else 1
+    # The widest step from the first frame that comes by all of them.
+    step = gcd(*((answer.frame or 1) - 1 for answer in answers))
     waiting = {answer.frame: answer for answer in answers}
-    for shot in read_dicom(path, max(1, int(steps)), finder.bundle.limits.max_megapixels):
-        answer = waiting.pop(shot.number, None)
-        if answer is None or shot.pixels is None:
+    for shot in read_dicom(path, max(1, step), finder.bundle.limits.max_megapixels):
+        if shot.number not in waiting or shot.pixels is None:
             continue
+        answer = waiting.pop(shot.number)
         yield Region(answer, shot.pixels, finder.find(shot.pixels, answer.predicted))
         if not waiting:
             return
+    raise DamageError(
+        "a frame that was answered cannot be read again", todo="run the command again"
+    )

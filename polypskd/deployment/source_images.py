@@ -8,7 +8,7 @@ names one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,6 +171,25 @@ def copy_patient(source: Dataset) -> Dataset:
         for keyword, text in zip(REMOVED, removed, strict=True):
             setattr(patient, keyword, text)
     return patient
+
+
+def count_patients(patients: Iterable[Dataset]) -> int:
+    """Count the patients that data sets name: by id and issuer, and without an id by the rest.
+
+    A name or birth date that differs beside one id is a correction, and no other patient.
+
+    Args:
+        patients: as `copy_patient` gives them.
+    """
+    by_id = set()
+    issuers = set()
+    for one in patients:
+        known = str(one.PatientID or "")
+        issuers.add(str(one.get("IssuerOfPatientID") or ""))
+        told = () if known else (str(one.PatientName or ""), str(one.PatientBirthDate or ""))
+        by_id.add((known, *told))
+    # One file may leave the issuer out.
+    return max(len(by_id), len(issuers - {""}))
 
 
 def clean_text(text: str, most: int) -> str:

@@ -153,6 +153,7 @@ def test_a_later_run_repeats_the_moment_of_the_first(bundle, studies, tmp_path, 
     code, said = predict(bundle, studies, "--out", tmp_path / "new", "--dicom")
     assert (code, said.count("\n")) == (1, 0)
     assert "SOURCE_DATE_EPOCH" in said
+    assert not (tmp_path / "new").exists()
 
 
 def test_images_have_no_study_and_are_counted(bundle, studies, tmp_path):
@@ -184,6 +185,20 @@ def test_one_bad_study_does_not_stop_the_others(bundle, studies, tmp_path):
     assert [row["where"] for row in rows_of(tmp_path / "out", "faults.csv")] == ["x7.dcm"]
     assert "Traceback" not in said
     assert len(results_of(tmp_path / "out")) == 2
+
+
+def test_captures_of_gray_frames_stay_where_no_state_can_be_made(bundle, tmp_path):
+    gray = {
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "PixelData": draw_blob()[..., 0].tobytes(),
+    }
+    draw_file(tmp_path / "in" / "gray.dcm", **gray)
+    for _ in range(2):
+        code, said = predict(bundle, tmp_path / "in", "--out", tmp_path / "out", *ALL)
+        assert code == 1
+        assert "gray.dcm: is no color image" in said
+        assert set(classes_of(tmp_path / "out")) == {REPORT, "Secondary Capture Image Storage"}
 
 
 def test_a_copy_of_a_file_is_reported_once(bundle, studies, tmp_path):

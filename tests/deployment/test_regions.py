@@ -6,10 +6,13 @@ from drawn_study import answer, draw_blob, draw_file, make_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polypskd.cohort.damage import DamageError
 from polypskd.cohort.field import find_field
 from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.config.preparation import BoxCrop, FieldCrop, NoCrop
+from polypskd.deployment import inputs
 from polypskd.deployment.bundle import open_bundle
+from polypskd.deployment.inputs import Shot
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.regions import (
     Box,
@@ -218,3 +221,25 @@ def test_frames_of_a_file_are_read_again_with_their_own_boxes(tmp_path):
     assert near(first.box, (20, 10, 40, 30), 3)
     assert (last.answer.frame, last.box) == (4, None)
     assert (last.pixels.astype(int) - first.pixels == 3).all()
+
+
+@pytest.mark.parametrize("numbers", [(4, 10), (4,), (1, 4, 10), (3, 5, 8)])
+def test_no_frame_of_a_video_is_missed_whatever_frames_before_it_were_damaged(
+    tmp_path, monkeypatch, numbers
+):
+    def read(path, stride, most):
+        for number in range(1, 13, stride):
+            yield Shot(number, draw_blob())
+
+    monkeypatch.setattr(inputs, "read_dicom", read)
+    answers = [answer("a.dcm", number) for number in numbers]
+    found = read_regions(finder(tmp_path / "bundle"), tmp_path / "a.dcm", answers)
+    assert [region.answer.frame for region in found] == list(numbers)
+
+
+@pytest.mark.parametrize("pixels", [None, draw_blob()])
+def test_a_frame_that_is_gone_is_told_of(tmp_path, monkeypatch, pixels):
+    number = 2 if pixels is None else 1
+    monkeypatch.setattr(inputs, "read_dicom", lambda *_: iter([Shot(number, pixels)]))
+    with pytest.raises(DamageError, match="cannot be read again"):
+        list(read_regions(finder(tmp_path / "bundle"), tmp_path / "a.dcm", [answer("a.dcm", 2)]))

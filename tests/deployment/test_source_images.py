@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment.result_objects import Exam, Finding, write_result
 from polypskd.deployment.secondary_capture import build_capture
-from polypskd.deployment.source_images import copy_patient, read_source_image
+from polypskd.deployment.source_images import copy_patient, count_patients, read_source_image
 from polypskd.deployment.structured_report import build_structured_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -207,3 +207,33 @@ def test_a_file_with_any_bytes_changed_gives_results_or_one_fault(tmp_path):
         write_result(build_capture(own, one, draw_blob(), None), tmp_path / "out")
         made += 1
     assert 30 < made < 110
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "count"),
+    [
+        ({"PatientID": "1"}, {"PatientID": "1"}, 1),
+        ({"PatientID": "1"}, {"PatientID": "2"}, 2),
+        ({"PatientID": "1"}, {"PatientID": ""}, 2),
+        ({"PatientID": "1", "PatientName": "A^B"}, {"PatientID": "1", "PatientName": "B^A"}, 1),
+        ({"PatientName": "A^B"}, {"PatientName": "A^B"}, 1),
+        ({"PatientName": "A^B"}, {"PatientName": "B^A"}, 2),
+        ({"PatientBirthDate": "19470813"}, {"PatientBirthDate": "19470814"}, 2),
+        ({"PatientID": "1", "IssuerOfPatientID": "X"}, {"PatientID": "1"}, 1),
+        (
+            {"PatientID": "1", "IssuerOfPatientID": "X"},
+            {"PatientID": "1", "IssuerOfPatientID": "Y"},
+            2,
+        ),
+    ],
+)
+def test_patients_are_told_apart_by_id_and_issuer_and_without_an_id_by_the_rest(
+    first, second, count
+):
+    patients = []
+    for values in (first, second):
+        source = Dataset()
+        for keyword, value in values.items():
+            setattr(source, keyword, value)
+        patients.append(copy_patient(source))
+    assert count_patients(patients) == count
