@@ -215,6 +215,7 @@ def describe_summary(summary: Summary, bundle: Bundle, out: Path) -> tuple[dict[
         "states": dict(sorted(states.items())),
         "frames": summary.frames,
         "unread": summary.unread,
+        "incomplete": summary.incomplete,
         "results_sent": summary.stored,
         "first_failures": [{"study": name, "why": why} for name, why in summary.failures],
         "research_use_only": True,
@@ -227,6 +228,8 @@ def describe_summary(summary: Summary, bundle: Bundle, out: Path) -> tuple[dict[
     lines += [f"  {states[state]:>11,}  {word}" for state, word in words.items() if states[state]]
     if summary.unread:
         lines.append(f"{summary.unread:,} files or frames cannot be read.")
+    if summary.incomplete:
+        lines.append(f"Of {summary.incomplete:,} studies a result, or a part of it, was left out.")
     lines += [f"  study {name}: {why}" for name, why in summary.failures]
     if states["failed"]:
         lines.append(f"The same command tries the failed ones again. Journal: {out}/journal.jsonl")

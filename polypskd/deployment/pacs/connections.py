@@ -131,7 +131,11 @@ class Dimse(Section):
     def _fits(self) -> Dimse:
         if self.retrieve == "move" and self.listen_port is None:
             raise ValueError("retrieve: move needs listen_port, which the archive sends to")
-        if self.tls is None and not (self.allow_plain or is_loopback(self.host)):
+        listens = self.retrieve == "move"
+        if listens and self.tls is not None and self.tls.client_cert is None:
+            raise ValueError("retrieve: move with tls: needs client_cert and client_key to show")
+        open_to = [self.host, *([self.listen_host] if listens else [])]
+        if self.tls is None and not (self.allow_plain or all(map(is_loopback, open_to))):
             raise ValueError(
                 "a connection without TLS would send patients' data unencrypted; give tls: with "
                 "ca_file, or set allow_plain: true where the network itself is encrypted"
@@ -165,6 +169,8 @@ class Receiver(Section):
                 "a receiver without TLS would take patients' data unencrypted; give tls: with "
                 "client_cert and client_key, or set allow_plain: true"
             )
+        if self.tls is not None and self.tls.client_cert is None:
+            raise ValueError("tls: needs client_cert and client_key, which are shown to senders")
         return self
 
 

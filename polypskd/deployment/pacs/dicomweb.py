@@ -7,7 +7,7 @@ bytes than the archive has, so files are fetched and stored over the same sessio
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,25 +23,17 @@ from polypskd.deployment.pacs.archive import (
 from polypskd.deployment.pacs.dicom_json import (
     CLASS,
     DESCRIPTION,
-    FAILED,
     INSTANCE,
     MODALITY,
-    REASON,
-    REFERENCED,
     SERIES,
     STATION,
-    STORED,
     STUDY,
     Entry,
-    list_items,
-    read_number,
-    read_object,
     read_study,
     read_text,
 )
-from polypskd.deployment.pacs.instance_files import list_batches, read_uid, write_aside
-from polypskd.deployment.pacs.multipart import FilesBody, TornError, find_boundary, read_only_part
-from polypskd.deployment.pacs.statuses import DUPLICATE, describe_status
+from polypskd.deployment.pacs.instance_files import list_batches, write_aside
+from polypskd.deployment.pacs.multipart import TornError, find_boundary, read_only_part
 from polypskd.deployment.pacs.web_session import (
     WebSession,
     check_status,
@@ -49,6 +41,7 @@ from polypskd.deployment.pacs.web_session import (
     say_too_many,
     tell_failure,
 )
+from polypskd.deployment.pacs.web_storing import store_batch
 from polypskd.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -56,9 +49,7 @@ if TYPE_CHECKING:
 
 PAGE = 20_000  # entries of an answer; archives may give fewer
 MOST_INSTANCES = 100_000  # of a study
-DICOM_JSON = "application/dicom+json"
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-REFUSED = (400, 409)  # with an answer in DICOM JSON
 Search = Callable[..., list[Any]]
 
 
@@ -174,7 +165,7 @@ class DicomWebArchive:
         """See `Archive.store`."""
         refusals: list[Refusal] = []
         for batch in list_batches(files, self._transfer):
-            refusals += self._store_batch(batch)
+            refusals += store_batch(self._session, self._url, batch)
         return refusals
 
     def holds(self, study_uid: str, sop_uids: Collection[str]) -> set[str]:
@@ -274,41 +265,3 @@ class DicomWebArchive:
                 raise ArchiveError(
                     f"{self.place}: the answer to a fetch {torn}", transient=True
                 ) from None
-
-    def _store_batch(self, batch: Sequence[Path]) -> list[Refusal]:
-        uids = {path: read_uid(path) for path in batch}
-        body = FilesBody(batch)
-        response = self._session.post(
-            f"{self._url}/studies",
-            data=body,
-            headers={"Content-Type": body.content_type, "Accept": DICOM_JSON},
-            allow_redirects=False,
-        )
-        told = read_object(response.content)
-        code = response.status_code
-        if code not in REFUSED or not told:
-            check_status(response, self.place)
-            return self._list_refusals(uids, told)
-        if len(batch) > 1:  # one that it does not take lets it refuse the others, too
-            return [one for path in batch for one in self._store_batch([path])]
-        refusals = self._list_refusals(uids, told)
-        named = {read_text(one, REFERENCED) for one in list_items(told, FAILED)}
-        if refusals and not named & {*uids.values()}:
-            words = f"{self.place}: does not take the object ({code}); is it whole?"
-            return [Refusal(batch[0], words)]
-        return refusals
-
-    def _list_refusals(self, uids: Mapping[Path, str], told: Entry) -> list[Refusal]:
-        stored = {read_text(one, REFERENCED) for one in list_items(told, STORED)}
-        failed = {
-            read_text(one, REFERENCED): read_number(one, REASON) for one in list_items(told, FAILED)
-        }
-        refusals = []
-        for path, uid in uids.items():
-            if uid in failed and failed[uid] != DUPLICATE:
-                words, passes = describe_status(failed[uid])
-                refusals.append(Refusal(path, f"{self.place}: {words}", passes))
-            elif uid not in stored and uid not in failed:
-                words = f"{self.place}: did not say whether it stored the object"
-                refusals.append(Refusal(path, words, transient=True))
-        return refusals

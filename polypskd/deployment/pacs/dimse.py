@@ -186,14 +186,16 @@ class DimseArchive:
             refused = []
             for path, pair in pairs.items():
                 if pair not in agreed:
-                    refused.append(Refusal(path, f"it takes no {name_pair(pair)}"))
+                    words = f"{self._line}: it takes no {name_pair(pair)}"
+                    refused.append(Refusal(path, words))
                     continue
                 status = association.send_c_store(path)
                 code = status.get("Status")
                 if code is None:
                     raise self._line.explain_status(status, "C-STORE")
                 if code not in TAKEN:
-                    refused.append(Refusal(path, *describe_status(code)))
+                    words, passes = describe_status(code)
+                    refused.append(Refusal(path, f"{self._line}: {words}", passes))
         return refused
 
     def holds(self, study_uid: str, sop_uids: Collection[str]) -> set[str]:

@@ -159,8 +159,8 @@ class StudyJournal:
             raise ArtifactError(f"{self.path}: is no journal of this version; {ASIDE}")
         if entry.get("options") != options:
             raise OutputError(
-                f"{self.path}: is of another bundle, archive, stride or kind of result; give --out "
-                "another folder"
+                f"{self.path}: is of another bundle, archive, way to it, report, stride or kind of "
+                "result; give --out another folder"
             )
 
     def _read_standing(self, entry: Mapping[str, Any], number: int) -> Standing:

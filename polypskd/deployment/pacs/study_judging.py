@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polypskd.deployment.inputs import Source, show_name
 from polypskd.deployment.judging import Judge
+from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.prediction_journal import Entry, PredictionJournal
 from polypskd.deployment.prediction_parts import PartJudge, list_parts
 from polypskd.deployment.prediction_tables import list_answers
+from polypskd.deployment.results import Verdict
 
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
@@ -37,6 +42,18 @@ class Judgement:
     first_fault: str
 
 
+class _StoppableJudge(Judge):
+    """Judges no further frame once told to stop: a video of an hour is one piece of work."""
+
+    def __init__(self, bundle: Bundle, stop: Stop) -> None:
+        super().__init__(bundle)
+        self._stop = stop
+
+    def judge(self, pixels: NDArray[np.uint8]) -> Verdict:
+        self._stop.check()
+        return super().judge(pixels)
+
+
 class StudyJudge:
     """A bundle's network with threads of its own.
 
@@ -44,19 +61,20 @@ class StudyJudge:
         bundle: as `open_bundle` gives it.
         threads: frames judged at a time.
         stride: every n-th frame of videos.
+        stop: whether the process was told to stop; asked before each frame.
 
     Raises:
         ConfigError: ONNX Runtime is not installed.
         ArtifactError: the network is no network of ours.
     """
 
-    def __init__(self, bundle: Bundle, threads: int, stride: int) -> None:
+    def __init__(self, bundle: Bundle, threads: int, stride: int, stop: Stop) -> None:
         import cv2
 
         cv2.setNumThreads(1)  # the threads are ours
         self.bundle = bundle
         self.stride = stride
-        self._judge = Judge(bundle)
+        self._judge = _StoppableJudge(bundle, stop)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="study")
 
     def judge(self, files: Sequence[Path], folder: Path) -> Judgement:
@@ -68,6 +86,7 @@ class StudyJudge:
 
         Raises:
             OutputError: the folder cannot be written to.
+            KeyboardInterrupt: told to stop.
         """
         sources = [Source(path, show_name(path.name), "dicom") for path in files]
         sources.sort(key=lambda source: source.name)

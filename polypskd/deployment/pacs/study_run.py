@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polypskd.artifacts import file_hash
+from polypskd.deployment.bundle import EVIDENCE
 from polypskd.deployment.pacs.archive import Archive
 from polypskd.deployment.pacs.journal import open_journal
 from polypskd.deployment.pacs.outcome import Outcome
@@ -17,13 +18,14 @@ from polypskd.deployment.pacs.settings import DicomWeb, Settings
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_judging import StudyJudge
 from polypskd.deployment.pacs.worker import StudyWorker
-from polypskd.errors import ConfigError
+from polypskd.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from polypskd.deployment.audit_run import RunRecord
     from polypskd.deployment.bundle import Bundle
 
 SHOWN = 20
+PICTURES = ("presentation_state", "secondary_capture")  # results that show a region
 Listen = Callable[[dict[str, Any]], None]
 
 
@@ -103,13 +105,15 @@ def open_worker(
     Raises:
         ArchiveError: the archive does not answer, or not to us.
         ConfigError: a package, secret or certificate is missing.
+        ArtifactError: results are wished that the bundle cannot give.
         OutputError: another process works there, or the folder is of other settings.
     """
+    check_wishes(settings, bundle)
     archive = open_archive(settings)
     try:
         archive.echo()
         with open_journal(out, name_options(settings, bundle)) as journal:
-            judge = StudyJudge(bundle, settings.threads or threads, settings.stride)
+            judge = StudyJudge(bundle, settings.threads or threads, settings.stride, stop)
             try:
                 yield StudyWorker(archive, judge, journal, out, settings, stop)
             finally:
@@ -118,10 +122,45 @@ def open_worker(
         archive.close()
 
 
+def check_wishes(settings: Settings, bundle: Bundle) -> None:
+    """Check that all kinds of results can be made, before a study is fetched for them.
+
+    Args:
+        settings: what is to be sent.
+        bundle: that it is made with.
+
+    Raises:
+        ArtifactError: the bundle cannot tell where it looked.
+        ConfigError: the report is no PDF file, or highdicom is not installed.
+    """
+    from polypskd.deployment.dicom_results import check_library
+    from polypskd.deployment.encapsulated_pdf import read_pdf
+
+    check_library()
+    pictures = [kind for kind in settings.send if kind in PICTURES]
+    if pictures and EVIDENCE not in bundle.manifest.files:
+        raise ArtifactError(
+            f"{bundle.folder}: has no {EVIDENCE}, so that no region can be shown; export the run "
+            f"again, or take {' and '.join(pictures)} out of send: in the settings"
+        )
+    if settings.report is not None:
+        try:
+            read_pdf(settings.report)
+        except ConfigError as error:
+            # What is wrong, without the option of another verb that mends it there.
+            what = str(error).partition(";")[0]
+            raise ConfigError(f"{what}; name a PDF file as report: in the settings") from None
+
+
 def name_options(settings: Settings, bundle: Bundle) -> dict[str, Any]:
-    """Name what the entries of a journal hang on: model, limits, kinds of results, archive."""
+    """Name what the entries of a journal hang on: model, limits, kinds of results, archive, way."""
     archive = settings.archive
-    where = [archive.url] if isinstance(archive, DicomWeb) else [archive.host, archive.called_ae]
+    # The way counts, too: by another one the same instance comes in other bytes, and results are
+    # named by these.
+    if isinstance(archive, DicomWeb):
+        where = [archive.kind, archive.url]
+    else:
+        where = [archive.kind, archive.host, archive.called_ae, archive.retrieve]
     return {
         "model": bundle.model_hash,
         "limits": bundle.limits.model_dump(mode="json"),

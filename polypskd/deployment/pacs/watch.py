@@ -124,5 +124,6 @@ def describe_outcome(outcome: Outcome) -> str:
         return f"{told}: {standing.reason}"
     if standing.state == "sent":
         unread = f", {outcome.unread:,} cannot be read" if outcome.unread else ""
-        return f"{told}, {outcome.stored:,} results of {outcome.frames:,} frames{unread}"
+        left_out = f"; left out: {outcome.left_out}" if outcome.left_out else ""
+        return f"{told}, {outcome.stored:,} results of {outcome.frames:,} frames{unread}{left_out}"
     return told

@@ -5,20 +5,19 @@ What `requests` says of a fault holds the address with the patient's UIDs, and i
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.models import PreparedRequest, Response
 from urllib3.util import parse_url
 
 from polypskd.deployment.pacs.credentials import build_authorization, check_certificates
+from polypskd.deployment.pacs.web_lines import CutAdapter
 from polypskd.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -80,8 +79,9 @@ class WebSession(requests.Session):
         self._timeout = (transfer.connect_s, transfer.read_s)
         self._deadline_s = transfer.deadline_s
         self._origin = _origin_of(archive.url)
+        self._adapter = CutAdapter(pool_connections=1, pool_maxsize=2, max_retries=0)
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
+            self.mount(scheme, self._adapter)
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
         """Send a request, and read no more of the answer than is kept in memory.
@@ -105,10 +105,11 @@ class WebSession(requests.Session):
         # Without the port, as clients set it, a server behind a gateway is not found.
         request.headers.pop("Host", None)
         options["timeout"] = self._timeout
-        try:
-            response = super().send(request, stream=True, **options)
-        except (requests.RequestException, OSError, ValueError) as error:
-            raise tell_failure(error, self.place) from None
+        with self._adapter.limit(self._deadline_s) as late:
+            try:
+                response = super().send(request, stream=True, **options)
+            except (requests.RequestException, OSError, ValueError) as error:
+                raise self._tell(error, late) from None
         if response.status_code in FOUND_ELSEWHERE and not response.is_redirect:
             with response:  # else its empty body would say that there is none
                 check_status(response, self.place)
@@ -128,35 +129,25 @@ class WebSession(requests.Session):
             ArchiveError: it is larger, ends early, or takes too long.
         """
         size = 0
-        # A byte now and then keeps a read waiting for ever; whoever sends so is cut off.
-        late = threading.Event()
-        timer = threading.Timer(self._deadline_s, _cut_off, (response, late))
-        timer.daemon = True
-        timer.start()
-        try:
-            with response:
-                for piece in response.iter_content(PIECE):
-                    size += len(piece)
-                    if size > most:
-                        raise ArchiveError(
-                            f"{self.place}: sends more than {most >> 20} MiB at once, which is "
-                            "not taken; see transfer.most_megabytes"
-                        )
-                    yield piece
-        except (requests.RequestException, OSError, ValueError) as error:
-            if late.is_set():
-                raise ArchiveError(
-                    f"{self.place}: sends too slowly; see transfer.deadline_s", transient=True
-                ) from None
-            raise tell_failure(error, self.place) from None
-        finally:
-            timer.cancel()
+        with self._adapter.limit(self._deadline_s) as late:
+            try:
+                with response:
+                    for piece in response.iter_content(PIECE):
+                        size += len(piece)
+                        if size > most:
+                            raise ArchiveError(
+                                f"{self.place}: sends more than {most >> 20} MiB at once, which "
+                                "is not taken; see transfer.most_megabytes"
+                            )
+                        yield piece
+            except (requests.RequestException, OSError, ValueError) as error:
+                raise self._tell(error, late) from None
 
-
-def _cut_off(response: Response, late: threading.Event) -> None:
-    late.set()
-    with contextlib.suppress(OSError, ValueError, RuntimeError):
-        response.raw.shutdown()
+    def _tell(self, error: Exception, late: Event) -> ArchiveError:
+        if late.is_set():
+            words = f"{self.place}: sends too slowly; see transfer.deadline_s"
+            return ArchiveError(words, transient=True)
+        return tell_failure(error, self.place)
 
 
 def place_of(url: str) -> str:

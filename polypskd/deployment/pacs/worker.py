@@ -13,7 +13,7 @@ from polypskd.deployment.pacs.archive import Archive, InstanceEntry, StudyEntry
 from polypskd.deployment.pacs.desk import Desk
 from polypskd.deployment.pacs.instance_files import read_uid
 from polypskd.deployment.pacs.journal import FOLDER, Standing, StudyJournal, digest_inputs
-from polypskd.deployment.pacs.outcome import Outcome
+from polypskd.deployment.pacs.outcome import Alike, Outcome
 from polypskd.deployment.pacs.retry import call_again
 from polypskd.deployment.pacs.sending import send_files
 from polypskd.deployment.pacs.stopping import Stop
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 ROUNDS = 3  # so often a study may change while it is fetched
-ALIKE = 5  # studies in a row that fail for one reason: it is not theirs
 DESK = "desk"
 DONE = frozenset({"sent", "empty"})
 Listen = Callable[[dict[str, Any]], None]
@@ -68,7 +67,7 @@ class StudyWorker:
         self._settings = settings
         self._query = settings.query.build_query()
         self._patience = settings.transfer.patience
-        self._alike = ("", 0)
+        self._alike = Alike()
 
     def find(self) -> list[StudyEntry]:
         """Ask which studies match now, the oldest first.
@@ -136,7 +135,7 @@ class StudyWorker:
                 raise
             self.archive.echo()
             outcome = self.fail(study_uid, str(error))
-        self._check_alike(outcome)
+        self._alike.check(outcome)
         return outcome
 
     def _work_files(self, study_uid: str, files: Sequence[Path]) -> Outcome:
@@ -155,6 +154,10 @@ class StudyWorker:
             inputs = select_inputs(instances, self._query, self.journal.results)
             if not instances:
                 return self._note_gone(known or Standing(study_uid, "gone"))
+            if known is not None and {*known.results}.issubset(one.sop_uid for one in instances):
+                # Killed after the last was stored: judged anew, of files that the archive may give
+                # in other bytes by now, they could come out under other UIDs.
+                known = replace(known, state="sent") if known.results else known
             begun = self._begin(study_uid, [one.sop_uid for one in inputs], known)
             if begun is None:
                 standing = known or Standing(study_uid, "empty")
@@ -194,7 +197,8 @@ class StudyWorker:
             return None
         moment = known.moment if known is not None and same else ""
         moment = moment or datetime.now(UTC).isoformat(timespec="seconds")
-        standing = Standing(study_uid, "found", inputs, count, moment)
+        results = known.results if known is not None and same else ()
+        standing = Standing(study_uid, "found", inputs, count, moment, results)
         self.journal.note(standing)
         return standing
 
@@ -271,26 +275,15 @@ class StudyWorker:
 
     def _note_gone(self, standing: Standing) -> Outcome:
         gone = replace(standing, state="gone", total=0)
-        self.journal.note(gone)
-        return Outcome(gone)
+        known = gone == self.journal.find(gone.study_uid)
+        if not known:  # else the journal would grow with each poll
+            self.journal.note(gone)
+        return Outcome(gone, known=known)
 
     def _note_failed(self, standing: Standing, reason: str) -> Outcome:
         failed = replace(standing, state="failed", reason=reason, total=0)
         self.journal.note(failed)
         return Outcome(failed)
-
-    def _check_alike(self, outcome: Outcome) -> None:
-        """Stop where one study after another fails for the same reason.
-
-        Raises:
-            ArchiveError: it does.
-        """
-        reason = outcome.standing.reason if not outcome.final else ""
-        before, times = self._alike
-        self._alike = (reason, times + 1 if reason and reason == before else int(bool(reason)))
-        if self._alike[1] >= ALIKE:
-            self._alike = ("", 0)
-            raise ArchiveError(f"{ALIKE} studies in a row failed: {reason}")
 
     def _tell_wait(self, error: ArchiveError, wait: float) -> None:
         self.listen({"step": "pacs", "event": "again", "why": str(error), "seconds": wait})
