@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from polypskd.cohort.address import join_address
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment import inputs
+from polypskd.deployment import shots
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.fast_jpeg import Room
-from polypskd.deployment.inputs import Shot, Source
+from polypskd.deployment.inputs import Source
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.prediction_journal import Entry, PredictionJournal, write_line
+from polypskd.deployment.shots import Shot
 from polypskd.errors import PolypskdError
 
 PART = 64  # frames of a video that a thread takes at a time
@@ -68,8 +69,8 @@ def list_parts(
 
 def _list_video_parts(source: Source, most: float, stride: int) -> Iterator[Part]:
     try:
-        sha256 = inputs.hash_file(source.path)
-        numbers = range(0, inputs.count_video(source.path, most), stride)
+        sha256 = shots.hash_file(source.path)
+        numbers = range(0, shots.count_video(source.path, most), stride)
     except (DamageError, OSError) as error:
         yield Part((source,), damage=_tell(error))
         return
@@ -109,11 +110,11 @@ class PartJudge:
         try:
             if part.damage is not None:
                 raise part.damage
-            data = inputs.read_image(source.path) if source.kind == "image" else b""
+            data = shots.read_image(source.path) if source.kind == "image" else b""
             if data:
                 entry["sha256"] = hashlib.sha256(data).hexdigest()
             elif source.kind == "dicom":
-                entry["sha256"] = inputs.hash_file(source.path)
+                entry["sha256"] = shots.hash_file(source.path)
             line = self.journal.find(name, entry["sha256"])
             if line is not None:
                 self._known.append(len(json.loads(line)["frames"]))
@@ -129,11 +130,11 @@ class PartJudge:
     def _read_shots(self, source: Source, part: Part, data: bytes) -> Iterator[Shot]:
         match source.kind:
             case "image":
-                yield inputs.decode_shot(data, self._most, self._room)
+                yield shots.decode_shot(data, self._most, self._room)
             case "dicom":
-                yield from inputs.read_dicom(source.path, self._stride, self._most)
+                yield from shots.read_dicom(source.path, self._stride, self._most)
             case "video":
-                yield from inputs.read_video(source.path, part.numbers, self._most)
+                yield from shots.read_video(source.path, part.numbers, self._most)
 
     def _judge_shot(self, source: Source, shot: Shot, entry: Entry) -> None:
         if shot.damage is not None or shot.pixels is None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment.bundle import EVIDENCE, Bundle
-from polypskd.deployment.inputs import hash_file
 from polypskd.deployment.presentation_state import build_presentation, name_presentation
 from polypskd.deployment.regions import Box, Finder, read_regions
 from polypskd.deployment.result_objects import (
@@ -20,6 +19,7 @@ from polypskd.deployment.result_objects import (
     write_result,
 )
 from polypskd.deployment.secondary_capture import build_capture, name_capture
+from polypskd.deployment.shots import hash_file
 from polypskd.errors import ArtifactError, Fault
 
 COLORS = 3  # samples of a pixel, without which a presentation state has nothing to refer to

@@ -220,7 +220,7 @@ def read_regions(finder: Finder, path: Path, answers: Sequence[Answer]) -> Itera
         DamageError: the file is damaged, or lacks one of the frames by now.
         OSError: it cannot be opened.
     """
-    from polypskd.deployment.inputs import read_dicom
+    from polypskd.deployment.shots import read_dicom
 
     # The widest step from the first frame that comes by all of them.
     step = gcd(*((answer.frame or 1) - 1 for answer in answers))

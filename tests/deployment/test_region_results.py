@@ -11,12 +11,12 @@ from drawn_study import MOMENT, draw_blob, list_errors, make_exam, needs_judge
 
 from polypskd.deployment import region_results
 from polypskd.deployment.encapsulated_pdf import build_document, read_pdf
-from polypskd.deployment.inputs import hash_file
 from polypskd.deployment.presentation_state import build_presentation, make_profile
 from polypskd.deployment.region_results import write_pictures
 from polypskd.deployment.regions import Box
 from polypskd.deployment.result_objects import RESEARCH, ResultWish, write_result
 from polypskd.deployment.secondary_capture import build_capture, draw_capture
+from polypskd.deployment.shots import hash_file
 from polypskd.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

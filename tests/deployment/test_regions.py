@@ -10,9 +10,8 @@ from polypskd.cohort.damage import DamageError
 from polypskd.cohort.field import find_field
 from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.config.preparation import BoxCrop, FieldCrop, NoCrop
-from polypskd.deployment import inputs
+from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.inputs import Shot
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.regions import (
     Box,
@@ -22,6 +21,7 @@ from polypskd.deployment.regions import (
     place_crop,
     read_regions,
 )
+from polypskd.deployment.shots import Shot
 from polypskd.errors import ArtifactError
 
 RED = "hyperplastic"  # the class whose map is the red of the small bundle
@@ -231,7 +231,7 @@ def test_no_frame_of_a_video_is_missed_whatever_frames_before_it_were_damaged(
         for number in range(1, 13, stride):
             yield Shot(number, draw_blob())
 
-    monkeypatch.setattr(inputs, "read_dicom", read)
+    monkeypatch.setattr(shots, "read_dicom", read)
     answers = [answer("a.dcm", number) for number in numbers]
     found = read_regions(finder(tmp_path / "bundle"), tmp_path / "a.dcm", answers)
     assert [region.answer.frame for region in found] == list(numbers)
@@ -240,6 +240,6 @@ def test_no_frame_of_a_video_is_missed_whatever_frames_before_it_were_damaged(
 @pytest.mark.parametrize("pixels", [None, draw_blob()])
 def test_a_frame_that_is_gone_is_told_of(tmp_path, monkeypatch, pixels):
     number = 2 if pixels is None else 1
-    monkeypatch.setattr(inputs, "read_dicom", lambda *_: iter([Shot(number, pixels)]))
+    monkeypatch.setattr(shots, "read_dicom", lambda *_: iter([Shot(number, pixels)]))
     with pytest.raises(DamageError, match="cannot be read again"):
         list(read_regions(finder(tmp_path / "bundle"), tmp_path / "a.dcm", [answer("a.dcm", 2)]))

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.inputs import PICTURELESS
 from polypskd.deployment.pacs.archive import InstanceEntry, Query
 from polypskd.deployment.result_objects import RESEARCH
+from polypskd.deployment.shots import PICTURELESS
 
 
 def select_inputs(
