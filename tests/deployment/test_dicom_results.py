@@ -27,9 +27,12 @@ from drawn_study import (
 from predicting import predict, rows_of
 from small_bundle import CLASSES
 
+from polypskd.cohort.damage import DamageError
+from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.dicom_results import write_dicom_results
 from polypskd.deployment.result_objects import ResultWish
+from polypskd.deployment.shots import Shot
 from polypskd.errors import CohortError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -226,6 +229,33 @@ def test_a_frame_that_cannot_be_read_makes_its_report_partial(bundle, studies, t
     assert results_of(tmp_path / "fresh") == mended
     # An archive gets what is new alone: one report, and the picture and the state of one frame.
     assert (len(before - set(mended)), len(set(mended) - before)) == (1, 3)
+
+
+def test_a_frame_of_a_file_that_cannot_be_read_makes_its_report_partial(
+    bundle, tmp_path, monkeypatch
+):
+    draw_file(tmp_path / "in" / "many.dcm", frames=3)
+    read = shots.read_dicom
+
+    def read_but_one(*given):
+        for shot in read(*given):
+            yield Shot(2, None, damage=DamageError("cut short")) if shot.number == 2 else shot
+
+    monkeypatch.setattr(shots, "read_dicom", read_but_one)
+    code, _ = predict(bundle, tmp_path / "in", "--out", tmp_path / "out", "--dicom")
+    assert code == 1
+    (report,) = read_reports(tmp_path / "out")
+    assert [frame for _, frame in said_in(report)] == [1, 3]
+    assert report.CompletionFlag == "PARTIAL"
+    assert report.CompletionFlagDescription.startswith("1 ")
+
+
+def test_a_report_that_is_there_is_not_made_again(bundle, studies, tmp_path):
+    predict(bundle, studies, "--out", tmp_path / "out", *ALL)
+    paths = sorted((tmp_path / "out" / "dicom").rglob("*.dcm"))
+    before = [path.stat().st_ino for path in paths]
+    predict(bundle, studies, "--out", tmp_path / "out", *ALL)
+    assert [path.stat().st_ino for path in paths] == before
 
 
 def test_what_was_asked_for_and_cannot_be_is_told_before_the_work(bundle, studies, tmp_path):

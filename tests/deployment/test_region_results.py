@@ -21,7 +21,7 @@ from polypskd.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 BOX = Box(20, 10, 40, 30)
-PDF = b"%PDF-1.4\n1 0 obj\nendobj\n%%EOF\n"
+PDF = b"%PDF-1.4\n1 0 obj\nendobj\n%%EOF\n "
 BOTH = ResultWish(MOMENT, presentation_state=True, secondary_capture=True)
 
 
@@ -140,6 +140,14 @@ def test_the_capture_is_the_frame_with_the_box_drawn_and_the_words_below(tmp_pat
     assert (pixels[60:] > 200).any()
     (source,) = made.SourceImageSequence
     assert source.ReferencedSOPInstanceUID == exam.findings[0].image.instance
+    assert "ReferencedFrameNumber" not in source
+
+
+def test_a_capture_of_one_frame_of_many_tells_which(tmp_path):
+    exam = make_exam(tmp_path, (1, 2))
+    made = build_capture(exam, exam.findings[1], draw_blob(), BOX)
+    assert made.SourceImageSequence[0].ReferencedFrameNumber == 2
+    assert made.InstanceNumber == 2
 
 
 def test_a_capture_without_a_box_is_the_frame_itself(tmp_path):
@@ -209,7 +217,8 @@ def test_the_pdf_comes_out_of_its_study_as_it_went_in(tmp_path):
     exam = make_exam(tmp_path)
     data = read_pdf(tmp_path / "a.pdf")
     document = pydicom.dcmread(write_result(build_document(exam, data), tmp_path))
-    assert document.EncapsulatedDocument[: document.EncapsulatedDocumentLength] == PDF
+    length = document.EncapsulatedDocumentLength
+    assert (document.EncapsulatedDocument[:length], length) == (PDF, len(PDF))
     assert document.MIMETypeOfEncapsulatedDocument == "application/pdf"
     assert "RESEARCH USE ONLY" in document.DocumentTitle
     assert document.StudyInstanceUID == exam.study
