@@ -108,8 +108,11 @@ class Exam:
         return self.moment.astimezone(timezone(offset))
 
     def derive_series(self, kind: Kind) -> str:
-        """Derive the UID of the series of one kind of results of this model."""
-        return derive_uid("series", kind, self.study, self.bundle.model_hash)
+        """Derive the UID of the series of one kind of results of this model.
+
+        A series has one equipment: another version or form is another series.
+        """
+        return derive_uid("series", kind, self.study, describe_model(self.bundle))
 
     def derive_instance(self, kind: Kind, findings: Sequence[Finding], *about: str) -> str:
         """Derive the UID of a result: the same inputs and the same model give the same.

@@ -1,12 +1,14 @@
 """The structured report: read back by highdicom, and judged by dciodvfy."""
 
+import dataclasses
+
 import highdicom as hd
 import pydicom
 import pytest
 from drawn_study import list_errors, make_exam, needs_judge
 from pydicom.sr.codedict import codes
 
-from polypskd.deployment import structured_report
+from polypskd.deployment import result_objects, structured_report
 from polypskd.deployment.result_objects import MANUFACTURER, RESEARCH, derive_device, write_result
 from polypskd.deployment.structured_report import (
     build_structured_report,
@@ -182,6 +184,15 @@ def test_another_model_is_another_device_and_another_result(tmp_path):
     first, second = make_exam(tmp_path / "1"), make_exam(tmp_path / "2", limits={"min_side": 17})
     assert derive_device(first.bundle) == derive_device(second.bundle)
     assert name_report(first, 0) != name_report(second, 0)
+
+
+def test_a_series_holds_results_of_one_version_and_form_alone(tmp_path, monkeypatch):
+    exam = make_exam(tmp_path)
+    other = dataclasses.replace(exam.bundle, precision="bfloat16")
+    found = {exam.derive_series("SR"), dataclasses.replace(exam, bundle=other).derive_series("SR")}
+    monkeypatch.setattr(result_objects, "own_version", lambda: "99")
+    found |= {exam.derive_series("SR"), exam.derive_series("PR")}
+    assert len(found) == 4
 
 
 def test_what_could_not_be_read_makes_the_report_partial(tmp_path):
