@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment.fast_jpeg import Room, decode
+from polypskd.deployment.result_objects import RESEARCH
 
 Pixels = NDArray[np.uint8]
 
@@ -119,7 +120,10 @@ def read_video(path: Path, numbers: range, max_megapixels: float) -> Iterator[Sh
 
 
 def read_dicom(path: Path, stride: int, max_megapixels: float) -> Iterator[Shot]:
-    """Read the frames of a DICOM file; of a video every n-th. A file without pictures has none.
+    """Read the frames of a DICOM file; of a video every n-th.
+
+    A file without pictures has none, and a result of our own neither: a box and an answer are drawn
+    into its frames.
 
     Args:
         path: of the file.
@@ -132,8 +136,11 @@ def read_dicom(path: Path, stride: int, max_megapixels: float) -> Iterator[Shot]
     """
     from polypskd.cohort.dicom import VideoError, open_dicom, read_attributes
 
-    about = read_attributes(path, {"instance": "SOPInstanceUID", "class": "SOPClassUID"})
+    wanted = {"instance": "SOPInstanceUID", "class": "SOPClassUID", "series": "SeriesDescription"}
+    about = read_attributes(path, wanted)
     if about.columns["class"].startswith(PICTURELESS):
+        return
+    if about.columns["series"].startswith(RESEARCH):
         return
     uid = about.columns["instance"]
     try:

@@ -258,6 +258,15 @@ def test_a_report_that_is_there_is_not_made_again(bundle, studies, tmp_path):
     assert [path.stat().st_ino for path in paths] == before
 
 
+def test_results_among_the_inputs_are_not_judged_again(bundle, studies, tmp_path):
+    predict(bundle, studies, "--out", tmp_path / "one", *ALL)
+    shutil.copytree(tmp_path / "one" / "dicom", studies / "back")
+    code, said = predict(bundle, studies, "--out", tmp_path / "two", *ALL)
+    assert code == 0, said
+    assert len(read_json(tmp_path / "two")) == 6
+    assert results_of(tmp_path / "two") == results_of(tmp_path / "one")
+
+
 def test_what_was_asked_for_and_cannot_be_is_told_before_the_work(bundle, studies, tmp_path):
     from small_bundle import write_bundle
 
