@@ -68,7 +68,7 @@ class DicomWebArchive:
         from dicomweb_client.web import DICOMwebClient
 
         # Their lines hold addresses with UIDs, and what a server has to say.
-        for name in ("dicomweb_client", "urllib3", "requests"):
+        for name in ("dicomweb_client", "urllib3", "requests", "retrying"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._url = settings.url
         self._transfer = transfer

@@ -140,7 +140,7 @@ def fetch_by_move(
         tls=settings.tls,
     )
     intake = Intake(folder, transfer.most_megabytes << 20, transfer.read_s, sync=False)
-    with serve(place, intake, basket.take):
+    with serve(place, intake, basket.take, _list_pairs(instances)):
         association = line.open(build_contexts([(MOVE, EXPLICIT), (MOVE, IMPLICIT)]))
         try:
             for question in _ask_for(study_uid, instances):

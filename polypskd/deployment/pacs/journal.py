@@ -159,7 +159,7 @@ class StudyJournal:
             raise ArtifactError(f"{self.path}: is no journal of this version; {ASIDE}")
         if entry.get("options") != options:
             raise OutputError(
-                f"{self.path}: is of another bundle, archive, way to it, report, stride or kind of "
+                f"{self.path}: is of another bundle, archive, report, stride or kind of "
                 "result; give --out another folder"
             )
 

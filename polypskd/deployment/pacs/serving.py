@@ -10,7 +10,7 @@ import contextlib
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -115,13 +115,19 @@ class BoundedServer(ThreadedAssociationServer):
 
 
 @contextlib.contextmanager
-def serve(place: Place, intake: Intake, take: Callable[[Any], int]) -> Iterator[BoundedServer]:
+def serve(
+    place: Place,
+    intake: Intake,
+    take: Callable[[Any], int],
+    pairs: Sequence[tuple[str, str]] = (),
+) -> Iterator[BoundedServer]:
     """Listen while the context lasts.
 
     Args:
         place: where, and to whom.
         intake: where data sets go, and their bounds.
         take: gives the status of the answer to an EVT_C_STORE; called from several threads.
+        pairs: class and transfer syntax of what is taken; what can be judged if not given.
 
     Raises:
         ConfigError: the port cannot be listened on, or a certificate is not as it must be.
@@ -136,7 +142,7 @@ def serve(place: Place, intake: Intake, take: Callable[[Any], int]) -> Iterator[
     unit.implementation_class_uid = IMPLEMENTATION
     unit.implementation_version_name = "POLYPSKD"
     syntaxes: dict[str, list[str]] = {VERIFICATION: [IMPLICIT, EXPLICIT]}
-    for sop_class, syntax in list_pairs():
+    for sop_class, syntax in pairs or list_pairs():
         syntaxes.setdefault(sop_class, []).append(syntax)
     try:
         server: Any = unit.make_server(

@@ -15,13 +15,15 @@ WORDS = {
     0x0118: ("it does not know the kind of object", False),
     0x0122: ("it does not take objects of this kind; let its administrator allow them", False),
     0x0124: ("it does not allow this; let its administrator grant the right to store", False),
+    0xA702: ("it cannot send to us; can it reach listen_host and listen_port?", True),
+    0xA801: ("it does not know our AE title as a place to send to; have it entered there", False),
     0x0131: ("it takes no objects of this kind over this connection", False),
 }
 RANGES = (
     (0xA700, 0xA7FF, "it is out of space or over its quota; let its administrator look", True),
     (0xA900, 0xA9FF, "the object does not fit its kind", False),
     (0xB000, 0xBFFF, "it took the instance with a warning", False),
-    (0xC000, 0xCFFF, "it cannot understand the object, or refuses it by a rule", False),
+    (0xC000, 0xCFFF, "it cannot process this, or refuses it by a rule", False),
 )
 
 
@@ -38,6 +40,6 @@ def describe_status(status: int) -> tuple[str, bool]:
     """
     words, transient = WORDS.get(status, ("", False))
     for first, last, told, passes in RANGES:
-        if first <= status <= last:
+        if not words and first <= status <= last:
             words, transient = told, passes
     return f"{words or 'it gives no reason that is known'} (0x{status:04X})", transient

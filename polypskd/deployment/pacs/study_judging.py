@@ -19,6 +19,7 @@ from polypskd.deployment.prediction_journal import Entry, PredictionJournal
 from polypskd.deployment.prediction_parts import PartJudge, list_parts
 from polypskd.deployment.prediction_tables import list_answers
 from polypskd.deployment.results import Verdict
+from polypskd.errors import Fault
 
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
@@ -103,9 +104,14 @@ class StudyJudge:
             entries=entries,
             answers=tuple(answer for entry in entries for answer in list_answers(entry)),
             unread=len(faults),
-            first_fault=str(faults[0][1]) if faults else "",
+            first_fault=_tell_fault(*faults[0]) if faults else "",
         )
 
     def close(self) -> None:
         """End the threads; what waits is not begun."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _tell_fault(where: str, *fault: str) -> str:
+    """Tell a fault without its place, which is a UID."""
+    return str(Fault("", *fault)).removeprefix(": ")

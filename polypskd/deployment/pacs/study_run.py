@@ -153,14 +153,10 @@ def check_wishes(settings: Settings, bundle: Bundle) -> None:
 
 
 def name_options(settings: Settings, bundle: Bundle) -> dict[str, Any]:
-    """Name what the entries of a journal hang on: model, limits, kinds of results, archive, way."""
+    """Name what the entries of a journal hang on: model, limits, kinds of results, archive."""
     archive = settings.archive
-    # The way counts, too: by another one the same instance comes in other bytes, and results are
-    # named by these.
-    if isinstance(archive, DicomWeb):
-        where = [archive.kind, archive.url]
-    else:
-        where = [archive.kind, archive.host, archive.called_ae, archive.retrieve]
+    # Not C-GET or C-MOVE: what is noted as answered over the one is so over the other.
+    where = [archive.url] if isinstance(archive, DicomWeb) else [archive.host, archive.called_ae]
     return {
         "model": bundle.model_hash,
         "limits": bundle.limits.model_dump(mode="json"),

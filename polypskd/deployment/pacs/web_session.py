@@ -27,6 +27,7 @@ MOST_ANSWER = 64 << 20  # bytes of an answer that is kept in memory
 PIECE = 1 << 18
 BUSY = {408, 425, 429, 500, 502, 503, 504, 507}
 OK = range(200, 300)
+LENGTHS = {"content-length", "transfer-encoding"}  # headers that say where a body ends
 FOUND_ELSEWHERE = range(300, 400)
 WORDS = {
     400: "does not understand the question (400); is it DICOMweb, and the address right?",
@@ -110,12 +111,19 @@ class WebSession(requests.Session):
                 response = super().send(request, stream=True, **options)
             except (requests.RequestException, OSError, ValueError) as error:
                 raise self._tell(error, late) from None
+        if late.is_set():  # headers that are cut off count as whole
+            response.close()
+            raise self._tell(TimeoutError(), late)
         if response.status_code in FOUND_ELSEWHERE and not response.is_redirect:
             with response:  # else its empty body would say that there is none
                 check_status(response, self.place)
         if not wanted:
             # What `Response.content` gives from now on; there is no public way to bound it.
             response._content = b"".join(self.read_pieces(response, MOST_ANSWER))
+            framed = LENGTHS & {name.lower() for name in response.headers}
+            if response.status_code == 200 and not response.content and not framed:
+                # A server that went down within the headers would else say that there is nothing.
+                raise tell_failure(requests.ConnectionError("ended early"), self.place)
         return response
 
     def read_pieces(self, response: Response, most: int) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -290,6 +291,37 @@ def test_a_slow_server_is_given_up_in_time(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_headers_that_never_end_are_given_up_in_time(monkeypatch, tmp_path):
+    pause = threading.Event()
+
+    def play(request):
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not pause.wait(0.1):
+            request.wfile.write(b"x")
+
+    with connected(play, monkeypatch) as (archive, _):
+        archive._session._deadline_s = 0.6
+        begun = time.monotonic()
+        for ask in (archive.echo, lambda: archive.fetch(study_uid(1), [ONE], tmp_path)):
+            error = refuse(ask)
+            assert error.transient
+            assert "too slowly" in str(error)
+        assert time.monotonic() - begun < PATIENCE.deadline_s * 2
+        pause.set()
+
+
+def test_an_answer_that_ends_within_its_headers_is_no_empty_one(monkeypatch):
+    def play(request):
+        request.close_connection = True
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nServer: any\r\nContent-Le")
+
+    with connected(play, monkeypatch) as (archive, _):
+        for ask in (archive.echo, lambda: archive.find(Query())):
+            error = refuse(ask)
+            assert error.transient
+            assert "connection was lost" in str(error)
+
+
 def test_silence_is_given_up_in_time(monkeypatch):
     pause = threading.Event()
     with connected(lambda request: pause.wait(30), monkeypatch) as (archive, _):
@@ -357,7 +389,7 @@ def tell(stored=(), failed=()):
         (409, tell(failed=[(instance_uid(1), 0x0111)]), "", None),
         (409, tell(failed=[(instance_uid(1), 0xA700)]), "out of space", True),
         (202, tell(failed=[(instance_uid(1), 0x0122)]), "does not take objects", False),
-        (400, tell(failed=[(instance_uid(1), 0xC000)]), "cannot understand", False),
+        (400, tell(failed=[(instance_uid(1), 0xC000)]), "cannot process", False),
         (400, tell(), "does not take the object", False),
         (200, b"", "did not say", True),
         (200, b"<xml/>", "did not say", True),

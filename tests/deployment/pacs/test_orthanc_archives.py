@@ -221,6 +221,7 @@ def test_what_the_archive_does_not_take_is_a_refusal_of_that_file_alone(server, 
     (refusal,) = archive.store([strange, good])
     assert refusal.file == strange
     assert not refusal.transient
+    assert refusal.reason.startswith(f"127.0.0.1:{server.dicom_port}: it takes no ")
     assert archive.holds(study_uid(70), [instance_uid(70)])
     (tmp_path / "text.dcm").write_text("no DICOM")
     with pytest.raises(OutputError, match="is no DICOM file"):

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_bundle import write_bundle
 
+from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.pacs.credentials import Secret, build_authorization, read_secret
 from polypskd.deployment.pacs.settings import read_settings
-from polypskd.errors import ConfigError
+from polypskd.deployment.pacs.stopping import Stop
+from polypskd.deployment.pacs.study_run import open_worker
+from polypskd.errors import ArtifactError, ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 PLANTED = "hunter2-PLANTED"
@@ -79,6 +83,8 @@ def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(tmp_path, ur
         DIMSE | {"called_ae": " "},
         DIMSE | {"port": 0},
         DIMSE | {"retrieve": "move"},
+        DIMSE | {"retrieve": "move", "listen_port": 105, "listen_host": "0.0.0.0"},  # noqa: S104
+        DIMSE | {"retrieve": "move", "listen_port": 105, "tls": {"ca_file": "ca.pem"}},
     ],
 )
 def test_what_does_not_fit_is_told_in_a_line_each(tmp_path, archive):
@@ -99,6 +105,7 @@ def test_what_does_not_fit_is_told_in_a_line_each(tmp_path, archive):
         {"transfer": {"tries": 0}},
         {"watch": {"receiver": {"port": 104, "callers": []}}},
         {"watch": {"receiver": {"host": "0.0.0.0", "port": 104, "callers": ["A"]}}},  # noqa: S104
+        {"watch": {"receiver": {"port": 104, "callers": ["A"], "tls": {"ca_file": "c.pem"}}}},
         {"threads": 0},
         {"nonsense": 1},
     ],
@@ -218,3 +225,28 @@ def test_a_token_that_changes_is_read_anew(tmp_path):
     assert build_authorization(archive) == "Bearer one"
     closed(tmp_path, "two")
     assert build_authorization(archive) == "Bearer two"
+
+
+@pytest.mark.parametrize(
+    ("send", "report", "words"),
+    [
+        (["sr", "presentation_state"], None, "take presentation_state out of send:"),
+        (["sr", "secondary_capture"], None, "take secondary_capture out of send:"),
+        (["sr", "pdf"], "text.pdf", "not a whole PDF file; name a PDF file as report:"),
+        (["sr", "pdf"], "missing.pdf", "No such file or directory); name a PDF file as report:"),
+    ],
+)
+def test_results_that_cannot_be_made_are_told_before_the_archive_is_asked(
+    tmp_path, send, report, words
+):
+    bundle = open_bundle(write_bundle(tmp_path))
+    (tmp_path / "text.pdf").write_text("no PDF")
+    page = {"archive": WEB | {"url": "http://127.0.0.1:1/"}, "send": send}
+    page |= {"report": report} if report else {}
+    settings = read_settings(write(tmp_path, page))
+    opened = open_worker(settings, bundle, tmp_path / "out", Stop())
+    with pytest.raises((ArtifactError, ConfigError)) as told, opened:
+        pass
+    assert words in str(told.value)
+    assert "--" not in str(told.value)
+    assert not (tmp_path / "out").exists()
