@@ -10,6 +10,7 @@ from typing import Any
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.dicom.header import read_header
+from polypskd.cohort.dicom.library import import_pydicom
 from polypskd.cohort.dicom.syntaxes import name_syntax
 from polypskd.errors import ConfigError
 
@@ -86,6 +87,7 @@ def check_map(columns: Mapping[str, str]) -> None:
 
     >>> check_map({"segment": "AnatomicRegionSequence.CodeMeaning"})
     """
+    import_pydicom()
     from pydicom.datadict import tag_for_keyword
 
     for column, path in columns.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polypskd.cohort.dicom.library import import_pydicom
 from polypskd.cohort.pseudonyms import pseudonymize
 
 # Only what cannot tell who somebody is stays as it is: numbers, codes, and words about the device.
@@ -49,6 +50,7 @@ def is_plain(where: str) -> bool:
     >>> is_plain("ImageLaterality|Laterality"), is_plain("PatientBirthDate")
     (True, False)
     """
+    import_pydicom()
     from pydicom.datadict import dictionary_VR
 
     last = [path.rpartition(".")[2] for path in where.split("|")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.dicom.library import import_pydicom
 from polypskd.cohort.dicom.recognition import HEAD, LETTERS, starts_dicom
 from polypskd.cohort.dicom.silence import silence_pydicom
 from polypskd.cohort.regular import open_regular
@@ -102,6 +103,7 @@ def read_header(path: Path) -> Header:
         OSError: the file cannot be opened.
     """
     silence_pydicom()
+    import_pydicom()
     with open_regular(path) as file:
         head = file.read(HEAD)
         if not head:
