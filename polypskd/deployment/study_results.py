@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -131,10 +132,9 @@ def tell_moment() -> datetime:
     given = os.environ.get(EPOCH)
     if given is None:
         return datetime.now().astimezone()
-    try:
-        return datetime.fromtimestamp(int(given), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise ConfigError(f"{EPOCH}: must be seconds since 1970; unset it") from None
+    if re.fullmatch(r"\d{1,11}", given, re.ASCII) is None:
+        raise ConfigError(f"{EPOCH}: must be seconds since 1970; unset it")
+    return datetime.fromtimestamp(int(given), UTC)
 
 
 def _find_studies(journal: Path, sources: Sources) -> tuple[dict[str, _Study], list[Fault]]:

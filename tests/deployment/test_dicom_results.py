@@ -159,6 +159,16 @@ def test_a_later_run_repeats_the_moment_of_the_first(bundle, studies, tmp_path, 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("given", ["", "-1", "1.5", "1" * 12, "-62135590000", "\u0663"])
+def test_a_moment_that_is_none_is_refused_before_the_work(
+    bundle, studies, tmp_path, monkeypatch, given
+):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
+    code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
+    assert (code, "must be seconds since 1970" in said) == (1, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_have_no_study_and_are_counted(bundle, studies, tmp_path):
     cv2.imwrite(str(studies / "a.png"), draw_blob())
     code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
