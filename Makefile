@@ -49,7 +49,8 @@ policy:
 		--file Dockerfile kubernetes.yaml compose.yaml
 
 # Pinned versions with hashes, of every package of the image; for Python 3.11 on Linux. Settings
-# of pip, such as a mirror, are put aside, so that everybody gets the same.
+# of pip, such as a mirror, are put aside, so that everybody gets the same. TORCH_INDEX: another
+# index for the image for training, with torch for machines without GPU.
 lock:
 	python3.11 -m venv build/lock-tool
 	build/lock-tool/bin/pip install --quiet pip==26.0.1 pip-tools==7.5.3
@@ -59,3 +60,8 @@ lock:
 			--generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
 			--upgrade --output-file docker/$$name.lock docker/$$name.in || exit 1; \
 	done
+	PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= CUSTOM_COMPILE_COMMAND="make lock" \
+		build/lock-tool/bin/pip-compile --quiet --no-config \
+		--generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+		$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") \
+		--upgrade --extra pdf --output-file docker/train.lock pyproject.toml

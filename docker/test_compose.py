@@ -15,11 +15,13 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from small_studies import build_instance  # noqa: E402
 IMAGE, CONTAINER, CANNOT = "localhost/polypskd:serve", "polypskd-compose", 77
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STUDIES = 3
+PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 Ask = Callable[..., Any]
 
 
@@ -175,32 +178,46 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python docker/test_compose.py IMAGES\n")
         return 2
-    space = f"polypskd-{os.getpid()}"
+    # Told to stop, it clears away what it started and mounted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        missing = [one for one in ("ip", "curl", "Orthanc") if not shutil.which(one, path=PATHS)]
-        if missing or not PLUGIN.exists():
-            raise CannotRunError(f"not installed: {', '.join(missing) or PLUGIN}")
-        engine = Engine(Path(sys.argv[1]).resolve())
-        if engine.call("image", "exists", IMAGE).code:
-            raise CannotRunError(f"{sys.argv[1]}: has no {IMAGE}; docker/test_image makes it")
-        for command in (["add", space], ["exec", space, "ip", "link", "set", "lo", "up"]):
-            if subprocess.run(["ip", "netns", *command], check=False).returncode:
-                raise CannotRunError("no network of its own can be made (ip netns)")
-        with tempfile.TemporaryDirectory(prefix="compose-") as folder:
-            Path(folder).chmod(0o755)
-            try_services(engine, Path(folder), space)
+        with ExitStack() as closing:
+            try_images(Path(sys.argv[1]).resolve(), closing)
     except CannotRunError as error:
         say(f"not tried: {error}")
         return CANNOT
     except FailedError as error:
         say(f"FAIL  {error}")
         return 1
-    finally:
-        subprocess.run(["ip", "netns", "delete", space], capture_output=True, check=False)
     return 0
 
 
-PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+def try_images(images: Path, closing: ExitStack) -> None:
+    """Try what the folder of docker/test_image holds.
+
+    Raises:
+        CannotRunError: the image, a program or a right is missing.
+        FailedError: something is not as it should be.
+    """
+    missing = [one for one in ("ip", "curl", "Orthanc") if not shutil.which(one, path=PATHS)]
+    if missing or not PLUGIN.exists():
+        raise CannotRunError(f"not installed: {', '.join(missing) or PLUGIN}")
+    if not (images / "graph").is_dir():
+        raise CannotRunError(f"{images}: no images here; docker/test_image --keep makes them")
+    engine = Engine(images)
+    closing.callback(engine.close, keep=True)
+    if engine.call("image", "exists", IMAGE).code:
+        raise CannotRunError(f"{images}: has no {IMAGE}; docker/test_image --keep makes it")
+    space = f"polypskd-{os.getpid()}"
+    delete = ["ip", "netns", "delete", space]
+    closing.callback(subprocess.run, delete, capture_output=True, check=False)
+    for command in (["add", space], ["exec", space, "ip", "link", "set", "lo", "up"]):
+        if subprocess.run(["ip", "netns", *command], check=False).returncode:
+            raise CannotRunError("no network of its own can be made (ip netns)")
+    work = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="compose-")))
+    work.chmod(0o755)
+    try_services(engine, work, space)
+
 
 if __name__ == "__main__":
     sys.exit(main())

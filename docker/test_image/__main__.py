@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -63,8 +64,13 @@ def list_cases(work: Path, python: Path, data: Path | None, bundle: Path | None)
         case = Case(name, model, frames, options, expected, predict(python, case, expected))
         other = work / f"here{number}"
         code = predict(Path(sys.executable), case, other)
-        if code != case.code or read_results(other) != read_results(expected):
-            raise FailedError(f"{name}: this environment's packages say something else")
+        found, locked = read_results(other), read_results(expected)
+        if code != case.code or found != locked:
+            names = [one for one in {*found, *locked} if found.get(one) != locked.get(one)]
+            raise FailedError(
+                f"{name}: this environment's packages say something else than the locked ones: "
+                f"exit code {code} and {case.code}, {sorted(names)[:5]}"
+            )
         cases.append(case)
     return cases
 
@@ -101,6 +107,8 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, help="a bundle for them")
     parser.add_argument("--keep", type=Path, help="keep images here, for the next time")
     options = parser.parse_args()
+    # Told to stop, it clears away what it started and mounted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         work = Path(folder)
         work.chmod(0o755)
@@ -111,8 +119,7 @@ def main() -> int:
             try:
                 numbers = try_image(engine, work, options)
             finally:
-                if options.keep is None:
-                    engine.close()
+                engine.close(keep=options.keep is not None)
         except CannotRunError as error:
             say(f"cannot be tried here: {' '.join(str(error).split())}")
             return CANNOT

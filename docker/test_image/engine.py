@@ -1,7 +1,8 @@
 """Podman, told to work on a machine that may do little: in a container, without systemd.
 
 runc, because crun refuses mixed control groups; limits of their own, because those of the host may
-not be raised there; images in a folder of their own, beside those that the machine has.
+not be raised there; images, locks and states in a folder of their own, beside those that the
+machine has: two of these may run at once, and nothing is left.
 """
 
 # ruff: noqa: S603, S607  it is Debian's podman, and its arguments are ours
@@ -23,6 +24,8 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
+tmp_dir = "{0}/run/libpod"
 """
 HARDENED = ("--read-only", "--read-only-tmpfs=false", "--network=none", "--cap-drop=ALL")
 HARDENED += ("--security-opt=no-new-privileges", "--memory=600m", "--pids-limit=64")
@@ -71,7 +74,7 @@ class Engine:
             raise CannotRunError("folders of other users are made, so it must be run as root")
         self.folder = folder
         (folder / "storage.conf").write_text(STORAGE.format(folder))
-        (folder / "containers.conf").write_text(CONTAINERS)
+        (folder / "containers.conf").write_text(CONTAINERS.format(folder))
         self.environment = os.environ | {
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "CONTAINERS_CONF": str(folder / "containers.conf"),
@@ -105,14 +108,14 @@ class Engine:
         (about,) = json.loads(self.must("image", "inspect", image))
         return dict(about)
 
-    def close(self) -> None:
-        """Remove images and containers."""
+    def close(self, *, keep: bool = False) -> None:
+        """Remove containers and mounts, and the images too unless they are to be kept."""
         self.call("rm", "--all", "--force", "--time", "0")
         self.call("image", "unmount", "--all")
         for place in (self.folder / "graph" / "overlay", self.folder / "run"):
             subprocess.run(["umount", "-q", str(place)], check=False)
-        shutil.rmtree(self.folder / "graph", ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def import_base(engine: Engine, cache: Path) -> str:

@@ -27,6 +27,7 @@ APP_MANIFEST = Path("/etc/holoscan/app.json")
 PACKAGE_MANIFEST = Path("/etc/holoscan/pkg.json")
 EXPORT = Path("/var/run/holoscan/export")
 FORM = "1.0.0"  # of the package
+NO_KIT = ("none", "0.0.0")  # no SDK made it, and its default version
 COMMAND = [str(APP / "bin" / "polypskd"), "app"]
 
 
@@ -42,6 +43,8 @@ def build_app_manifest(version: str) -> dict[str, Any]:
     return {
         "apiVersion": FORM,
         "type": "application",
+        "sdk": NO_KIT[0],
+        "sdkVersion": NO_KIT[1],
         "command": " ".join(COMMAND),
         "version": version,
         "workingDirectory": f"{WORK}/",
@@ -67,14 +70,9 @@ def build_app_manifest(version: str) -> dict[str, Any]:
                 "files": ["predictions.csv", "predictions.json", "faults.csv"],
             },
         },
-        "readiness": {
-            "type": "command",
-            "command": [*COMMAND, "--check"],
-            "initialDelaySeconds": 1,
-            "periodSeconds": 60,
-            "timeoutSeconds": 30,
-            "failureThreshold": 3,
-        },
+        "readiness": _build_probe(*COMMAND, "--check"),
+        # A run shows that it goes on by its end alone; this, that programs can be started there.
+        "liveness": _build_probe(COMMAND[0], "version"),
         "timeout": 0,
     }
 
@@ -193,6 +191,17 @@ def _copy_below(folder: Path, target: Path) -> None:
             _copy_below(path, target / path.name)
         else:
             shutil.copyfile(path, target / path.name)
+
+
+def _build_probe(*command: str) -> dict[str, Any]:
+    return {
+        "type": "command",
+        "command": list(command),
+        "initialDelaySeconds": 1,
+        "periodSeconds": 60,
+        "timeoutSeconds": 30,
+        "failureThreshold": 3,
+    }
 
 
 def _inside(root: Path, path: Path) -> Path:

@@ -210,19 +210,34 @@ def test_without_a_mount_nothing_is_copied_and_outside_of_the_image_nothing_is_s
         read_manifests(tmp_path)
 
 
-def test_the_manifests_hold_what_the_standard_requires():
+# The standard's tables: what is a must, and what should be there.
+APP_FIELDS = "type command input output apiVersion sdk sdkVersion version workingDirectory "
+APP_FIELDS += "readiness liveness timeout environment"
+PROBE_FIELDS = "type command initialDelaySeconds periodSeconds timeoutSeconds failureThreshold"
+PACKAGE_FIELDS = "apiVersion version applicationRoot modelRoot models resources"
+
+
+def test_the_manifests_hold_what_the_standard_requires_and_recommends():
     page = build_app_manifest("1.2.3")
+    assert set(APP_FIELDS.split()) == {*page}
     assert page["type"] in {"application", "service"}
+    for probe in (page["readiness"], page["liveness"]):
+        assert set(PROBE_FIELDS.split()) == {*probe}
+        assert probe["type"] == "command"
+        assert probe["command"][0] == page["command"].split()[0]
+    assert {page["input"]["path"], page["output"]["path"]} == {"input/", "output/"}
+    assert page["timeout"] == 0
+    assert VERSION.fullmatch(page["sdkVersion"])
     assert page["command"].startswith("/opt/holoscan/app/")
     assert page["input"]["formats"]
     assert page["output"]["format"]
-    assert page["readiness"]["type"] == "command"
     assert page["workingDirectory"].startswith("/")
     names = "INPUT_PATH OUTPUT_PATH WORKDIR MODEL_PATH CONFIG_PATH APP_MANIFEST_PATH "
     names += "PKG_MANIFEST_PATH DOCS LOGS"
     assert {f"HOLOSCAN_{name}" for name in names.split()} == {*page["environment"]}
     assert all(isinstance(value, str) for value in page["environment"].values())
     package = build_package_manifest("1.2.3", None)
+    assert set(PACKAGE_FIELDS.split()) == {*package}
     assert package["applicationRoot"] == "/opt/holoscan/app/"
     assert re.fullmatch(r"[1-9]\d*(Gi|Mi)", package["resources"]["memory"])
     assert {page["version"], package["version"]} == {"1.2.3"}
