@@ -26,6 +26,7 @@ from polypskd.deployment.pacs.contexts import (
     name_pair,
     read_pair,
 )
+from polypskd.deployment.pacs.dimse_answers import read_study, read_value
 from polypskd.deployment.pacs.settings import Transfer
 from polypskd.deployment.pacs.statuses import describe_status
 from polypskd.errors import ArchiveError
@@ -40,12 +41,11 @@ PENDING = {0xFF00, 0xFF01}
 WARNING = 0xB000
 MOST_INSTANCES = 1_000_000  # of one answer
 AT_ONCE = 100  # instances of one request
+MOST_LOST = 3  # files at which the connection is lost
 
 
 class DimseArchive:
-    """An archive that speaks DIMSE. It is used by one thread.
-
-    Associations are opened when they are needed and kept for what follows.
+    """An archive that speaks DIMSE; associations are kept for what follows. Used by one thread.
 
     Args:
         settings: where it is, and who we are.
@@ -91,7 +91,7 @@ class DimseArchive:
                 "NumberOfStudyRelatedInstances": "",
             }
             for answer in self._find("STUDY", asked, query.most + 1):
-                entry = _read_study(answer)
+                entry = read_study(answer)
                 if entry is None or (
                     modality and {modality}.isdisjoint(entry.modalities or [modality])
                 ):
@@ -114,22 +114,25 @@ class DimseArchive:
         asked |= {"StudyInstanceUID": study_uid, "SeriesInstanceUID": ""}
         found: dict[str, InstanceEntry] = {}
         for series in list(self._find("SERIES", asked, MOST_INSTANCES)):
-            series_uid = _read(series, "SeriesInstanceUID")
+            series_uid = read_value(series, "SeriesInstanceUID")
             if not is_uid(series_uid):
                 continue
             wanted = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
             wanted |= {"SOPInstanceUID": "", "SOPClassUID": ""}
             for answer in self._find("IMAGE", wanted, MOST_INSTANCES):
-                sop_uid, sop_class = _read(answer, "SOPInstanceUID"), _read(answer, "SOPClassUID")
+                sop_uid, sop_class = (
+                    read_value(answer, "SOPInstanceUID"),
+                    read_value(answer, "SOPClassUID"),
+                )
                 if not is_uid(sop_uid):
                     continue
                 found[sop_uid] = InstanceEntry(
                     sop_uid=sop_uid,
                     sop_class=sop_class if is_uid(sop_class) else "",
                     series_uid=series_uid,
-                    modality=_read(series, "Modality"),
-                    series_description=_read(series, "SeriesDescription"),
-                    station=_read(series, "StationName"),
+                    modality=read_value(series, "Modality"),
+                    series_description=read_value(series, "SeriesDescription"),
+                    station=read_value(series, "StationName"),
                 )
         return [found[uid] for uid in sorted(found)]
 
@@ -177,26 +180,51 @@ class DimseArchive:
         return refused
 
     def _store(self, files: Sequence[Path]) -> list[Refusal]:
-        pairs = {path: read_pair(path) for path in files}
-        with self._open(build_contexts(sorted({*pairs.values()}))) as association:
+        left = {path: read_pair(path) for path in files}
+        refused: list[Refusal] = []
+        suspect: Path | None = None
+        lost = 0
+        while left:
+            path, error = self._store_until_lost(left, refused)
+            if error is None:
+                break
+            if path != suspect:  # once may be the line; twice at its very beginning is the file
+                suspect = path
+                continue
+            lost += 1
+            if lost == MOST_LOST:  # it is not theirs
+                raise error
+            refused.append(Refusal(path, f"{error}; is the file whole?"))
+            del left[path]
+        return refused
+
+    def _store_until_lost(
+        self, left: dict[Path, tuple[str, str]], refused: list[Refusal]
+    ) -> tuple[Path, ArchiveError | None]:
+        """Store files over one association; give the last one, and how the line was lost with it.
+
+        Args:
+            left: files with class and transfer syntax; what is answered for is taken out.
+            refused: where refusals go.
+        """
+        with self._open(build_contexts(sorted({*left.values()}))) as association:
             agreed = {
                 (str(one.abstract_syntax), str(one.transfer_syntax[0]))
                 for one in association.accepted_contexts
             }
-            refused = []
-            for path, pair in pairs.items():
-                if pair not in agreed:
-                    words = f"{self._line}: it takes no {name_pair(pair)}"
-                    refused.append(Refusal(path, words))
-                    continue
-                status = association.send_c_store(path)
-                code = status.get("Status")
-                if code is None:
-                    raise self._line.explain_status(status, "C-STORE")
-                if code not in TAKEN:
-                    words, passes = describe_status(code)
-                    refused.append(Refusal(path, f"{self._line}: {words}", passes))
-        return refused
+            for path, pair in [*left.items()]:
+                if pair in agreed:
+                    status = association.send_c_store(path)
+                    code = status.get("Status")
+                    if code is None:
+                        return path, self._line.explain_status(status, "C-STORE")
+                    if code not in TAKEN:
+                        words, passes = describe_status(code)
+                        refused.append(Refusal(path, f"{self._line}: {words}", passes))
+                else:
+                    refused.append(Refusal(path, f"{self._line}: it takes no {name_pair(pair)}"))
+                del left[path]
+        return path, None
 
     def holds(self, study_uid: str, sop_uids: Collection[str]) -> set[str]:
         """Tell which of some instances the study has.
@@ -270,26 +298,3 @@ class DimseArchive:
         if self._asking is None:  # there was more, which nobody waits for
             drop(association)
         return answers
-
-
-def _read(answer: Dataset, keyword: str) -> str:
-    """Read a value of an answer as one line of text; "" where there is none that can be read."""
-    from polypskd.cohort.dicom.attributes import clean_value
-
-    try:
-        return clean_value(answer.get(keyword))
-    except Exception:  # bytes that are no value
-        return ""
-
-
-def _read_study(answer: Dataset) -> StudyEntry | None:
-    study_uid = _read(answer, "StudyInstanceUID")
-    if not is_uid(study_uid):
-        return None
-    count = _read(answer, "NumberOfStudyRelatedInstances")
-    return StudyEntry(
-        study_uid=study_uid,
-        modalities=tuple(sorted({*_read(answer, "ModalitiesInStudy").split("/")} - {""})),
-        count=int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0,
-        when=_read(answer, "StudyDate") + _read(answer, "StudyTime"),
-    )

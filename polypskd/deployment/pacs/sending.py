@@ -37,6 +37,7 @@ def send_files(
         ArchiveError: it cannot be reached, or takes none for now, as where it is full.
     """
     left = dict(files)
+    for_good: list[Refusal] = []
     begun = False
 
     def store() -> list[Refusal]:
@@ -47,9 +48,13 @@ def send_files(
                 del left[uid]
         begun = True
         refusals = archive.store([*left.values()]) if left else []
-        for_good = [one for one in refusals if not one.transient]
-        if refusals and not for_good:
-            raise ArchiveError(refusals[0].reason, transient=True)
+        for_good.extend(one for one in refusals if not one.transient)
+        given_up = {one.file for one in for_good}
+        for uid in [uid for uid, path in left.items() if path in given_up]:
+            del left[uid]
+        passing = [one for one in refusals if one.transient]
+        if passing:
+            raise ArchiveError(passing[0].reason, transient=True)
         return for_good
 
     return again(store)

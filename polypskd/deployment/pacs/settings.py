@@ -216,6 +216,8 @@ def _describe(raw: dict[str, Any], item: Any) -> str:
     if last == "url" or last.startswith(SECRETS):
         why = str(item.get("ctx", {}).get("error", "is not of the right kind"))
         return f"{place}: {why}"  # what stands there may hold a password
+    if place == "archive" and not isinstance(raw["archive"], dict):
+        return f"{place}: must be a section of keys"  # an address alone may hold a password, too
     if item["type"] == "union_tag_not_found":
         return f"{place}: needs the key kind: dicomweb or dimse"
     return describe_misfit(raw, item)

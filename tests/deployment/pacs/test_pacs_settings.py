@@ -77,6 +77,8 @@ def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(tmp_path, ur
         WEB | {"tls": {"client_cert": "c.pem"}},
         WEB | {"port": 3},
         {"kind": "ftp"},
+        f"https://user:{PLANTED}@pacs.example.org",
+        [PLANTED],
         {},
         DIMSE | {"called_ae": "A" * 17},
         DIMSE | {"called_ae": "A\\B"},

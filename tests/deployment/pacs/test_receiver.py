@@ -135,6 +135,33 @@ def test_the_same_instance_twice_is_one_and_another_of_its_name_is_refused(tmp_p
     assert list_kept(tmp_path / "in") == [f"waiting/{study_uid(1)}/{instance_uid(1)}.dcm"]
 
 
+@pytest.mark.parametrize("bad", [(1,), (0, 2), (0, 1, 2)])
+def test_a_file_at_which_the_line_is_lost_stops_no_other_unless_many_do(bad, tmp_path, monkeypatch):
+    files = [write_instance(tmp_path / "out", build_instance(1, turn)) for turn in range(5)]
+    wrong = {instance_uid(1, turn) for turn in bad}
+    take = StoreReceiver._take
+
+    def drop(self, event):
+        if str(event.request.AffectedSOPInstanceUID) in wrong:
+            event.assoc.abort()
+            return 0xC000
+        return take(self, event)
+
+    monkeypatch.setattr(StoreReceiver, "_take", drop)
+    with receiving(tmp_path / "in") as receiver:
+        archive = call(receiver)
+        if len(bad) == 3:
+            with pytest.raises(ArchiveError, match="closed the connection") as told:
+                archive.store(files)
+            assert told.value.transient
+        else:
+            refused = archive.store(files)
+            assert {one.file.stem for one in refused} == wrong
+            assert all("is the file whole?" in one.reason for one in refused)
+            assert len(list_kept(tmp_path / "in")) == 5 - len(bad)
+        archive.close()
+
+
 def test_callers_that_are_not_known_or_call_another_are_told_so(tmp_path):
     with receiving(tmp_path / "in") as receiver:
         with pytest.raises(ArchiveError, match="is not called 'ELSE'"):

@@ -17,9 +17,11 @@ from small_studies import (
 
 from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.pacs.archive import InstanceEntry, name_file
+from polypskd.deployment.pacs.archive import InstanceEntry, Refusal, name_file
 from polypskd.deployment.pacs.instance_files import read_uid
 from polypskd.deployment.pacs.journal import open_journal
+from polypskd.deployment.pacs.retry import Patience, call_again
+from polypskd.deployment.pacs.sending import send_files
 from polypskd.deployment.pacs.settings import Settings
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_judging import StudyJudge
@@ -150,3 +152,22 @@ def test_told_to_stop_no_video_is_judged_to_its_end(bundle, tmp_path, monkeypatc
     assert not judged.is_set()
     safety.cancel()
     assert not (tmp_path / "out" / ".pacs" / "desk").exists()
+
+
+def test_files_refused_for_now_are_sent_again_though_another_is_refused_for_good(tmp_path):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    archive, turns = Shelf(), []
+
+    def store(files):
+        turns.append([path.name for path in files])
+        full = len(turns) < 3
+        told = [Refusal(path, "no such kind") for path in files if path == bad]
+        return told + [Refusal(good, "full", transient=True)] * full
+
+    archive.store = store
+    patience = Patience(tries=5, first_wait_s=0)
+    refused = send_files(
+        archive, STUDY, {"1.8": bad, "1.9": good}, lambda call: call_again(call, patience)
+    )
+    assert [one.file for one in refused] == [bad]
+    assert turns == [["bad", "good"], ["good"], ["good"]]
