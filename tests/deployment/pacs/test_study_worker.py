@@ -98,6 +98,26 @@ def test_killed_between_store_and_journal_it_is_answered_though_it_comes_in_othe
     assert (len(shelf.results), shelf.fetched) == (1, 1)
 
 
+def test_what_was_sent_is_known_after_a_second_kill_while_the_archive_did_not_yet_list_it(
+    bundle, tmp_path, monkeypatch
+):
+    shelf, out = Shelf(), tmp_path / "out"
+    work(shelf, bundle, out)
+    cut_last_line(out)
+    late, shelf.results = shelf.results, []
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf, "fetch", kill)
+        with pytest.raises(KeyboardInterrupt):
+            work(shelf, bundle, out)
+    shelf.results = late
+    assert work(shelf, bundle, out).standing.state == "sent"
+    assert (len(shelf.results), shelf.fetched) == (1, 1)
+
+
 def test_killed_before_the_store_it_is_answered_anew(bundle, tmp_path):
     shelf, out = Shelf(), tmp_path / "out"
     work(shelf, bundle, out)
