@@ -26,7 +26,8 @@ from polypskd.deployment.pacs.settings import Transfer
 from polypskd.errors import ArchiveError, ConfigError
 
 pytest.importorskip("pynetdicom")
-pytestmark = pytest.mark.usefixtures("closed_lines")
+# In a network of its own no other test takes a port between its choice and its use.
+pytestmark = pytest.mark.usefixtures("network", "closed_lines")
 PATIENCE = Transfer(connect_s=5, read_s=5)
 SENDER = "MODALITY"
 
