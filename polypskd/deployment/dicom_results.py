@@ -14,10 +14,11 @@ from pathlib import Path
 from polypskd.cohort.damage import DamageError
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.encapsulated_pdf import build_document, name_document, read_pdf
+from polypskd.deployment.patients import count_patients
 from polypskd.deployment.region_results import write_pictures
 from polypskd.deployment.result_objects import Exam, Finding, ResultWish, name_result, write_result
 from polypskd.deployment.results import Answer
-from polypskd.deployment.source_images import SourceImage, count_patients, read_source_image
+from polypskd.deployment.source_images import SourceImage, read_source_image
 from polypskd.deployment.structured_report import build_structured_report, list_parts, name_report
 from polypskd.errors import CohortError, ConfigError, Fault, PolypskdError
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polypskd.deployment.patients import clean_text
 from polypskd.deployment.result_objects import (
     MANUFACTURER,
     RESEARCH,
@@ -16,7 +17,6 @@ from polypskd.deployment.result_objects import (
     describe_origin,
     finish_result,
 )
-from polypskd.deployment.source_images import clean_text
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

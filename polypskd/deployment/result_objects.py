@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from polypskd.artifacts import fingerprint, write_atomic
 from polypskd.deployment.audit import own_version
 from polypskd.deployment.dicom_files import IMPLEMENTATION
-from polypskd.deployment.source_images import SourceImage, clean_text
+from polypskd.deployment.patients import clean_text
+from polypskd.deployment.source_images import SourceImage
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -115,7 +116,9 @@ class Exam:
         return derive_uid("series", kind, self.study, describe_model(self.bundle))
 
     def derive_instance(self, kind: Kind, findings: Sequence[Finding], *about: str) -> str:
-        """Derive the UID of a result: the same inputs and the same model give the same.
+        """Derive the UID of a result: the same pixels and the same model give the same.
+
+        The rest of a file is not asked: an archive writes it anew in each way it is asked.
 
         Args:
             kind: of the result.
@@ -123,7 +126,7 @@ class Exam:
             about: what else it depends on.
         """
         inputs = [
-            (one.image.instance, one.answer.input_sha256, one.answer.frame or 0) for one in findings
+            (one.image.instance, one.image.pixels_sha256, one.answer.frame or 0) for one in findings
         ]
         return derive_uid(
             "result",

@@ -1,52 +1,39 @@
 """The images that results speak of: what names them, and whose they are.
 
-Of a hospital's file, results take what files them beside it: the patient's and the study's
-attributes that an archive sorts by. Their values go into these objects and nowhere else: no message
-names one.
+Values of a patient go into results and nowhere else: no message names one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polypskd.cohort.damage import DamageError
+from polypskd.deployment.patients import ASK, EMPTY, clean_text, copy_patient, read_text
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from polypskd.cohort.dicom.header import Header
+
 UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
 LONGEST_UID = 64
-ASK = "ask for the file anew"
 NAMES = {
     "study": "StudyInstanceUID",
     "series": "SeriesInstanceUID",
     "instance": "SOPInstanceUID",
     "sop_class": "SOPClassUID",
 }
-# Type 2 attributes stand empty where they are unknown; the others are left out.
-EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-)
-OTHERS = ("IssuerOfPatientID", "TypeOfPatientID", "StudyDescription", "PatientAge")
-REMOVED = ("PatientIdentityRemoved", "DeidentificationMethod")  # one asks for the other
 EQUIPMENT = {
     "manufacturer": "Manufacturer",
     "manufacturer_model_name": "ManufacturerModelName",
     "software_versions": "SoftwareVersions",
 }
 MOST_PROFILE = 1 << 20
+PIECE = 1 << 20  # bytes read at once
 
 
 @dataclass(frozen=True)
@@ -59,6 +46,8 @@ class SourceImage:
         series: likewise.
         instance: likewise.
         sop_class: likewise.
+        pixels_sha256: of the pixel data as they are stored. Unlike the whole file's it is the same
+            whichever way an archive gives the instance out, unless that encodes it anew.
         rows: of a frame.
         columns: of a frame.
         samples: of a pixel; 3 for color.
@@ -75,6 +64,7 @@ class SourceImage:
     series: str
     instance: str
     sop_class: str
+    pixels_sha256: str
     rows: int
     columns: int
     samples: int
@@ -105,34 +95,49 @@ class SourceImage:
 
 
 def read_source_image(path: Path) -> SourceImage:
-    """Read what results need of a DICOM file; no pixel is read.
+    """Read what results need of a DICOM file; pixels are hashed and not decoded.
 
     Args:
         path: of the file.
 
     Raises:
         DamageError: it is damaged, or lacks a UID by which it could be referred to.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened or read.
     """
     from polypskd.cohort.dicom.header import read_header
 
-    source = read_header(path).dataset
+    header = read_header(path)
+    hashed = _hash_pixels(header)
     try:
-        return _describe(path, source)
+        return _describe(path, header.dataset, hashed)
     except DamageError:
         raise
     except Exception:  # pydicom raises what it meets; its words quote values
         raise DamageError("damaged: its attributes cannot be read", todo=ASK) from None
 
 
-def _describe(path: Path, source: Dataset) -> SourceImage:
+def _hash_pixels(header: Header) -> str:
+    if header.pixels is None:
+        return ""
+    hashed = hashlib.sha256()
+    left = header.pixels.length  # of encapsulated pixels all ones: to the end of the file
+    with header.open() as file:
+        file.seek(header.pixels.start)
+        while left > 0 and (piece := file.read(min(left, PIECE))):
+            hashed.update(piece)
+            left -= len(piece)
+    return hashed.hexdigest()
+
+
+def _describe(path: Path, source: Dataset, hashed: str) -> SourceImage:
     found = {name: _read_uid(source, keyword) for name, keyword in NAMES.items()}
     _check_class(found["sop_class"])
-    number = _read_text(source, "NumberOfFrames")
-    zone = _read_text(source, "TimezoneOffsetFromUTC")
+    number = read_text(source, "NumberOfFrames")
+    zone = read_text(source, "TimezoneOffsetFromUTC")
     return SourceImage(
         path=path,
         **found,
+        pixels_sha256=hashed,
         rows=int(source.Rows),
         columns=int(source.Columns),
         samples=int(source.get("SamplesPerPixel") or 1),
@@ -145,121 +150,8 @@ def _describe(path: Path, source: Dataset) -> SourceImage:
     )
 
 
-def copy_patient(source: Dataset) -> Dataset:
-    """Copy the attributes of patient and study, each only where its value is of its type.
-
-    Args:
-        source: the header of a file.
-
-    Returns:
-        A data set in Unicode; attributes of type 2 stand empty where there is no good value.
-
-    Raises:
-        DamageError: the patient's id cannot be copied as it is; a changed one would be another's.
-    """
-    from pydicom.dataset import Dataset as NewDataset
-
-    patient = NewDataset()
-    for keyword in (*EMPTY, *OTHERS):
-        text = _read_valid(source, keyword)
-        if keyword == "PatientID" and text != _read_text(source, keyword):
-            raise DamageError("its patient id has a form that DICOM does not allow", todo=ASK)
-        if text or keyword in EMPTY:
-            setattr(patient, keyword, text)
-    removed = [_read_valid(source, keyword) for keyword in REMOVED]
-    if removed[0] == "YES" and removed[1]:
-        for keyword, text in zip(REMOVED, removed, strict=True):
-            setattr(patient, keyword, text)
-    return patient
-
-
-def count_patients(patients: Iterable[Dataset]) -> int:
-    """Count the patients that data sets name: by id and issuer, and without an id by the rest.
-
-    A name or birth date that differs beside one id is a correction, and no other patient.
-
-    Args:
-        patients: as `copy_patient` gives them.
-    """
-    by_id = set()
-    issuers = set()
-    for one in patients:
-        known = str(one.PatientID or "")
-        issuers.add(str(one.get("IssuerOfPatientID") or ""))
-        told = () if known else (str(one.PatientName or ""), str(one.PatientBirthDate or ""))
-        by_id.add((known, *told))
-    # One file may leave the issuer out.
-    return max(len(by_id), len(issuers - {""}))
-
-
-def clean_text(text: str, most: int) -> str:
-    r"""Make a text fit for an attribute: no control characters, no backslash, not too long.
-
-    >>> clean_text("a\\b\nc", 10)
-    'a b c'
-    """
-    plain = "".join(one if one.isprintable() and one != "\\" else " " for one in text)
-    return " ".join(plain.split())[:most].strip()
-
-
-def _is_date(text: str) -> bool:
-    from datetime import datetime
-
-    try:
-        return len(text) == 8 and bool(datetime.strptime(text, "%Y%m%d"))
-    except ValueError:
-        return False
-
-
-def _is_name(text: str) -> bool:
-    groups = text.split("=")
-    return len(groups) <= 3 and all(len(one) <= 64 and one.count("^") <= 4 for one in groups)
-
-
-TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", re.ASCII)
-FORMS: dict[str, Callable[[str], bool]] = {
-    "PN": _is_name,
-    "LO": lambda text: len(text) <= 64,
-    "SH": lambda text: len(text) <= 16,
-    "DA": _is_date,
-    "TM": lambda text: TIME.fullmatch(text) is not None,
-    "AS": lambda text: re.fullmatch(r"\d{3}[DWMY]", text, re.ASCII) is not None,
-    "CS": lambda text: re.fullmatch(r"[A-Z0-9_ ]{1,16}", text, re.ASCII) is not None,
-}
-SEXES = ("M", "F", "O")
-
-
-def _read_valid(source: Dataset, keyword: str) -> str:
-    """Read a text that its attribute may hold; "" where it may not."""
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
-
-    text = _read_text(source, keyword)
-    kind = dictionary_VR(tag_for_keyword(keyword) or 0)
-    if keyword == "PatientSex" and text not in SEXES:
-        return ""
-    fits = FORMS[kind](text) and text.isprintable()
-    return text if fits and "\\" not in text and "\ufffd" not in text else ""
-
-
-def _read_text(source: Dataset, keyword: str) -> str:
-    """Read a single value as it was written; "" where there is none, or several."""
-    if keyword not in source:
-        return ""
-    try:
-        value = source[keyword].value
-    except Exception:  # whatever pydicom makes of damaged bytes
-        return "\ufffd"
-    if value is None:
-        return ""
-    if hasattr(value, "family_name"):
-        return str(value).strip(" \0")  # decoded by the file's character set
-    if not isinstance(value, str) and hasattr(value, "__iter__"):
-        return "\\".join(str(one) for one in value)
-    return str(getattr(value, "original_string", value)).strip(" \0")
-
-
 def _read_uid(source: Dataset, keyword: str) -> str:
-    text = _read_text(source, keyword)
+    text = read_text(source, keyword)
     if not text:
         raise DamageError(f"has no {keyword}", todo=ASK)
     if len(text) > LONGEST_UID or not UID.fullmatch(text):
@@ -276,13 +168,13 @@ def _check_class(uid: str) -> None:
 
 
 def _read_number(source: Dataset, keyword: str) -> int:
-    text = _read_text(source, keyword)
+    text = read_text(source, keyword)
     return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
 
 
 def _find_equipment(source: Dataset) -> dict[str, str]:
     read = {
-        name: clean_text(_read_text(source, word), 64).replace("\ufffd", "")
+        name: clean_text(read_text(source, word), 64).replace("\ufffd", "")
         for name, word in EQUIPMENT.items()
     }
     return {name: text for name, text in read.items() if text} if read["manufacturer"] else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from polypskd.artifacts import fingerprint
 from polypskd.deployment.audit import own_version
 from polypskd.deployment.bundle import PRIVATE, Bundle, Code
+from polypskd.deployment.patients import clean_text
 from polypskd.deployment.result_objects import (
     MANUFACTURER,
     MOST,
@@ -19,7 +20,6 @@ from polypskd.deployment.result_objects import (
     finish_result,
 )
 from polypskd.deployment.results import NOT_ASSESSABLE, ORDER, UNSURE, Answer
-from polypskd.deployment.source_images import clean_text
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

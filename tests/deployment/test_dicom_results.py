@@ -429,3 +429,25 @@ def test_without_the_library_predictions_are_made_and_results_are_refused_in_one
     assert (code, said.count("\n")) == (1, 0)
     assert "pip install 'polypskd[serve]'" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_results_hang_on_the_pixels_and_not_on_how_an_archive_wraps_them(bundle, studies, tmp_path):
+    predict(bundle, studies, "--out", tmp_path / "one", *ALL)
+    for path in studies.glob("ZQfile*.dcm"):
+        source = pydicom.dcmread(path)
+        source.file_meta.ImplementationVersionName = "ANOTHER"
+        source.RetrieveAETitle = "ANOTHER"
+        source.save_as(path)
+    predict(bundle, studies, "--out", tmp_path / "two", *ALL)
+    assert [*results_of(tmp_path / "two")] == [*results_of(tmp_path / "one")]
+
+
+def test_other_pixels_under_the_same_uid_are_another_result(bundle, studies, tmp_path):
+    predict(bundle, studies, "--out", tmp_path / "one", "--dicom")
+    (path,) = studies.glob("ZQfile2.dcm")
+    source = pydicom.dcmread(path)
+    source.PixelData = bytes(source.PixelData[:-1]) + bytes([source.PixelData[-1] ^ 1])
+    source.save_as(path)
+    predict(bundle, studies, "--out", tmp_path / "two", "--dicom")
+    one, two = (set(results_of(tmp_path / name)) for name in ("one", "two"))
+    assert (len(one - two), len(two - one)) == (1, 1)

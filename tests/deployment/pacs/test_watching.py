@@ -232,6 +232,8 @@ def test_the_same_verbs_speak_dimse(retrieve, server, bundle, studies, tmp_path)
     assert (code, told["states"]) == (0, {"sent": 2})
     assert count_modalities(server, numbers) == [{"ES": 2, "SR": 1}] * 2
     assert run(settings, bundle, tmp_path / "other")[1]["results_sent"] == 0
+    web = write_settings(tmp_path, server, word)
+    assert run(web, bundle, tmp_path / "third")[1]["results_sent"] == 0
     wrong = write_settings(tmp_path, server, word, archive=archive | {"called_ae": "NOBODY"})
     code, told = call("pacs", "echo", wrong)
     assert code == 1
