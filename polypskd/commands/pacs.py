@@ -75,8 +75,9 @@ def find(settings: SettingsArgument, as_json: JsonOption = False) -> None:
         {"study_uid": one.study_uid, "modalities": list(one.modalities), "instances": one.count}
         for one in studies
     ]
-    rows = [f"{one.study_uid:<64}  {one.count:>6}  {' '.join(one.modalities)}" for one in studies]
-    say({"studies": told}, "\n".join([*rows, f"{len(rows):,} studies match"]), as_json)
+    rows = [f"{one.study_uid:<58} {one.count:>9} {' '.join(one.modalities)}" for one in studies]
+    head = [f"{'study UID':<58} {'instances':>9} modalities"] if rows else []
+    say({"studies": told}, "\n".join([*head, *rows, f"{len(rows):,} studies match."]), as_json)
 
 
 @pacs.command()
@@ -136,7 +137,10 @@ def send(
         finally:
             archive.close()
     told = {"sent": done.sent, "held_before": done.held, "faults": list(done.faults)}
+    told["other_files"] = done.other
     lines = [f"Sent {done.sent:,} files; {done.held:,} were there before."]
+    if done.other:
+        lines.append(f"{done.other:,} other files are no DICOM files, and were left.")
     say(told, "\n".join([*lines, *done.faults]), as_json)
     if done.faults:
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from polypskd.errors import ArchiveError, ConfigError
 PERMANENT = 1
 CALLED, CALLING = 7, 3
 EXTRA = "pip install 'polypskd[pacs]'"
+CHECK = "check archive.host and archive.port, and whether it runs"
 LOST = "closed the connection in the middle of an answer"
 TAKEN = {0x0000, 0x0111, 0xB000, 0xB006, 0xB007}  # it is there: before, or with a remark
 
@@ -99,7 +100,9 @@ class Line:
             )
         except OSError as error:  # the name is not found
             reason, _ = describe_refusal(error)
-            raise ArchiveError(f"{self}: cannot be reached ({reason})", transient=True) from None
+            raise ArchiveError(
+                f"{self}: cannot be reached ({reason}); {CHECK}", transient=True
+            ) from None
         if not made.is_established:
             why = self._explain(made)
             drop(made)
@@ -127,7 +130,9 @@ class Line:
         failure = made.dul.socket.failure if made.dul.socket is not None else None
         if failure is not None:
             reason, transient = describe_refusal(failure)
-            return ArchiveError(f"{self}: cannot be reached ({reason})", transient=transient)
+            return ArchiveError(
+                f"{self}: cannot be reached ({reason}); {CHECK}", transient=transient
+            )
         if made.rejected_contexts:
             return ArchiveError(
                 f"{self}: takes none of the services asked for; its AE list may not allow "

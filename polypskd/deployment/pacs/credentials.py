@@ -53,7 +53,10 @@ def read_secret(name: str, variable: str | None, file: Path | None) -> Secret | 
         where = f"archive.{name}_env"
         text = os.environ.get(variable)
         if text is None:
-            raise ConfigError(f"{where}: the environment variable named there is not set; set it")
+            raise ConfigError(
+                f"{where}: the environment variable named there is not set; set and export it, or "
+                "name the right one"
+            )
     elif file is not None:
         where = f"archive.{name}_file"
         try:

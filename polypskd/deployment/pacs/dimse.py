@@ -71,7 +71,7 @@ class DimseArchive:
             raise self._line.explain_status(status, "C-ECHO")
         settings = self._line.settings
         secured = "without TLS" if settings.tls is None else "by TLS"
-        return f"{settings.called_ae} at {self._line}, DIMSE {secured}"
+        return f"{settings.called_ae} at {self._line} answers over DIMSE {secured}"
 
     def find(self, query: Query) -> list[StudyEntry]:
         """List the studies that match (C-FIND), the oldest first, each once.

@@ -68,11 +68,13 @@ class Sent:
         sent: number of files stored now.
         held: number of files that the archive held before.
         faults: in one line each, what could not be sent.
+        other: number of files below folders that are no DICOM files.
     """
 
     sent: int
     held: int
     faults: tuple[str, ...]
+    other: int
 
 
 def send_all(archive: Archive, inputs: Sequence[Path], transfer: Transfer) -> Sent:
@@ -88,7 +90,7 @@ def send_all(archive: Archive, inputs: Sequence[Path], transfer: Transfer) -> Se
         ArchiveError: the archive cannot be reached.
     """
     patience = transfer.patience
-    files, faults = list_dicom_files(inputs)
+    files, faults, other = list_dicom_files(inputs)
     studies: dict[str, dict[str, Path]] = {}
     for path in files:
         try:
@@ -106,11 +108,11 @@ def send_all(archive: Archive, inputs: Sequence[Path], transfer: Transfer) -> Se
         faults += [str(Fault(one.file.name, one.reason)) for one in refusals]
         held += len(there)
         sent += len(missing) - len(refusals)
-    return Sent(sent, held, tuple(faults))
+    return Sent(sent, held, tuple(faults), other)
 
 
-def list_dicom_files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """List the DICOM files among and below inputs, and what is wrong with others.
+def list_dicom_files(inputs: Sequence[Path]) -> tuple[list[Path], list[str], int]:
+    """List the DICOM files among and below inputs, what is wrong with some, and count the others.
 
     Raises:
         ConfigError: an input is not there, or there is nothing to send.
@@ -119,6 +121,7 @@ def list_dicom_files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
     found: list[Path] = []
     faults: list[str] = []
+    other = 0
     for given in inputs:
         if not given.exists():
             raise ConfigError(f"{given}: no such file or folder; check the path")
@@ -130,11 +133,13 @@ def list_dicom_files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
                     found.append(path)
                 elif path == given:
                     faults.append(str(Fault(name, "not a DICOM file", todo="leave it out")))
+                else:
+                    other += 1
             except (DamageError, OSError):
                 faults.append(str(Fault(name, "not a readable DICOM file", todo="leave it out")))
     if not found and not faults:
         raise ConfigError(f"{', '.join(map(str, inputs))}: no DICOM files here; check the path")
-    return found, faults
+    return found, faults, other
 
 
 def read_uids(path: Path) -> tuple[str, str]:

@@ -37,6 +37,7 @@ class Watch:
         self._arrivals, self._watching, self._stop, self._tell = arrivals, watching, stop, tell
         self._waiting: dict[str, None] = {}
         self._pauses: dict[str, tuple[int, float]] = {}
+        self._held_up = False
         self._beat = time.monotonic() + watching.heartbeat_s
 
     def run(self) -> None:
@@ -59,6 +60,7 @@ class Watch:
             self._look()
             study_uid = next(iter(self._waiting), None)
             if study_uid is None:
+                self._tell_free()
                 return False
             outcome = self._arrivals.work(study_uid)
         except (ArchiveError, OutputError) as error:
@@ -66,8 +68,10 @@ class Watch:
                 raise
             # It is no study's fault, and they keep their places.
             self._tell(f"{error}; waiting {self._watching.poll_s:g} s")
+            self._held_up = True
             self._pause()
             return False
+        self._tell_free()
         del self._waiting[study_uid]
         self._add(study_uid, outcome)
         return True
@@ -103,6 +107,11 @@ class Watch:
             self._tell_beat()
             self._stop.event.wait(min(left, self._watching.heartbeat_s))
             self._stop.check()
+
+    def _tell_free(self) -> None:
+        if self._held_up:
+            self._held_up = False
+            self._tell("goes on: what was in the way is over")
 
     def _tell_beat(self) -> None:
         now = time.monotonic()

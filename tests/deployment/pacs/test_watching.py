@@ -71,6 +71,7 @@ def test_while_the_archive_is_away_the_study_keeps_its_place():
     assert worked == ["one", "one", "one", "two"]
     assert summary.states == {"sent": 2}
     assert sum("refuses the connection; waiting" in line for line in lines) == 2
+    assert sum(line.startswith("goes on") for line in lines) == 1
 
 
 def test_on_a_full_disk_it_waits_and_tells():
