@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Annotated
 
 import typer
 
@@ -39,6 +40,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def take_options(
+    shown: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb."""
+
 
 for _verb in (demo, init, check, compare):
     app.command()(_verb)
@@ -102,7 +122,8 @@ def _run_verb() -> int:
         if missing and not missing.startswith("polypskd"):
             complain(
                 f"polypskd: this verb needs the package {missing.partition('.')[0]}, which is not "
-                "installed; the serving image has nothing for training\n"
+                "installed: an installation for serving alone has nothing for training; to train, "
+                "install polypskd with all its dependencies\n"
             )
             return 1
         # Where it happened, not what it says: a message may quote a frame's or a patient's name.

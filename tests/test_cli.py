@@ -55,6 +55,33 @@ def test_help_names_every_verb_and_says_research_only():
     assert "not a medical device" in " ".join(told.stdout.split())
 
 
+def test_the_version_is_told_by_an_option_as_by_the_verb():
+    told = call("--version")
+    assert told.returncode == 0
+    assert told.stdout == call("version").stdout
+    assert "--version" in call("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"name: caf\xe9\n", "is no UTF-8 text (byte 10); save it as UTF-8"),
+        (None, "check its rights"),
+    ],
+)
+def test_a_config_that_cannot_be_read_says_why_and_what_to_do(tmp_path, data, what):
+    config = tmp_path / "c.yaml"
+    if data is None:
+        config.symlink_to(config)  # what the system itself refuses, also for root
+    else:
+        config.write_bytes(data)
+    told = call("check", config)
+    assert told.returncode == 1
+    assert what in told.stderr
+    assert told.stderr.count("\n") == 1
+    assert "Error" not in told.stderr
+
+
 def test_wrong_usage_exits_with_2():
     assert call("run").returncode == 2
     assert call("nonsense").returncode == 2

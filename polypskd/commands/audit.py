@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polypskd.commands.options import JsonOption, say
+from polypskd.reporting.cells import count
 
 if TYPE_CHECKING:
     from polypskd.deployment.audit_run import RunRecord
     from polypskd.deployment.audit_verify import Examination
 
-COLUMNS = ("seq", "time", "event", "run", "outcome", "exit_code", "input_sha256", "bundle_name")
-WIDTH = 24
+COLUMNS = {"seq": 15, "time": 19, "event": 6, "run": 8, "outcome": 9, "exit_code": 4}  # letters
+SUBJECT = "input or bundle"  # of an entry
+WIDTH = 80  # of the table
 
 LogArgument = Annotated[Path, typer.Argument(metavar="LOG", help="The audit log.")]
 KeyFileOption = Annotated[
@@ -62,11 +64,10 @@ def show(
     from polypskd.deployment.audit_verify import examine
 
     found = examine(log, None, read_audit_key(key_file, key_env), keep=last)
-    rows = [[shorten(entry, name) for name in COLUMNS] for entry in found.last]
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in [list(COLUMNS), *rows]]
+    lines = draw_table(found.last)
+    lines.append("Times are UTC; runs and hashes are cut, and --json shows them whole.")
     if found.findings:
-        lines.append(f"{len(found.findings)} findings: polypskd audit verify {log}")
+        lines.append(f"{count(len(found.findings), 'finding')}: polypskd audit verify {log}")
     say({"entries": list(found.last), "findings": len(found.findings)}, "\n".join(lines), as_json)
 
 
@@ -116,16 +117,33 @@ def keep_record(
         yield record
 
 
-def shorten(entry: dict[str, Any], name: str) -> str:
-    """Give a field as it stands in the table; what the allow-list does not know is not shown."""
+def draw_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Draw entries as lines that a narrow terminal holds.
+
+    Args:
+        entries: of an audit log.
+    """
+    head = [name.removesuffix("_code") for name in (*COLUMNS, SUBJECT)]
+    rows = []
+    for entry in entries:
+        subject = show_field(entry, "input_sha256") or show_field(entry, "bundle_name")
+        cells = [show_field(entry, name)[:most] for name, most in COLUMNS.items()]
+        rows.append([*cells, subject])
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in [head, *rows]]
+    return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
+
+
+def show_field(entry: Mapping[str, Any], name: str) -> str:
+    """Give a field as the table shows it; what the allow-list does not know is not shown."""
     from polypskd.deployment.audit_fields import is_allowed
 
-    if name not in entry:
+    if entry.get(name) is None:
         return ""
     if name not in {"seq", "time"} and not is_allowed(name, entry[name]):
         return "?"
     text = str(entry[name])
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+    return text if text.isprintable() else "?"
 
 
 def describe(found: Examination, log: Path) -> tuple[dict[str, Any], str]:
@@ -139,8 +157,9 @@ def describe(found: Examination, log: Path) -> tuple[dict[str, Any], str]:
         "findings": list(found.findings),
         "notes": list(found.notes),
     }
-    faults = f"{len(found.findings)} findings" if found.findings else "all agree"
-    lines = [f"{log}: {found.entries} entries in {found.files} files, {faults}"]
+    faults = count(len(found.findings), "finding") if found.findings else "all agree"
+    entries = count(found.entries, "entry", "entries")
+    lines = [f"{log}: {entries} in {count(found.files, 'file')}, {faults}"]
     lines += [*found.findings, *(f"note: {note}" for note in found.notes)]
     if found.head:
         lines.append(f"head: {found.head}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
+from polypskd.reporting.cells import count
 
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
@@ -52,6 +53,10 @@ def predict(
     report: Annotated[
         Path | None, typer.Option("--report", help="And put this PDF into each DICOM study.")
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Drop what --out holds of frames that are not given."),
+    ] = False,
     audit: Annotated[
         Path | None, typer.Option("--audit", help="Log of what was done; see `polypskd audit`.")
     ] = None,
@@ -82,7 +87,9 @@ def predict(
     opened = choose_form(open_bundle(bundle), precision)
     if wants_dicom:
         check_results(opened, presentation_state or secondary_capture, report)
-    wish = Wish(count_cores() if threads is None else threads, batch, stride)
+    wish = Wish(
+        count_cores() if threads is None else threads, batch, stride, overwrite, wants_dicom
+    )
     about = describe_run(opened, wish)
     with (
         let_stop(),
@@ -94,7 +101,7 @@ def predict(
         studies = None
         if wants_dicom:
             results = ResultWish(keep_moment(out), presentation_state, secondary_capture, report)
-            studies = write_all_results(opened, sources, out, results, listen)
+            studies = write_all_results(opened, sources, out, results, listen, overwrite=overwrite)
         failed = bool(outcome.faults or (studies is not None and studies.faults))
         if record is not None:
             record.exit_code = int(failed)
@@ -138,6 +145,7 @@ def describe_outcome(outcome: Outcome, bundle: Bundle, out: Path) -> tuple[dict[
         "model_sha256": bundle.model_hash,
         "frames": outcome.frames,
         "known_before": outcome.known,
+        "dropped": outcome.dropped,
         "predicted": outcome.predicted,
         "abstained": outcome.abstained,
         "faults": outcome.faults,
@@ -146,11 +154,13 @@ def describe_outcome(outcome: Outcome, bundle: Bundle, out: Path) -> tuple[dict[
         "research_use_only": True,
     }
     lines = [f"Frames judged {outcome.frames:>9,}  ({outcome.known:,} of them before)"]
-    lines += [f"  {count:>11,}  {name}" for name, count in outcome.predicted.items()]
-    lines += [f"  {count:>11,}  {reason}" for reason, count in outcome.abstained.items()]
+    lines += [f"  {number:>11,}  {name}" for name, number in outcome.predicted.items()]
+    lines += [f"  {number:>11,}  {reason}" for reason, number in outcome.abstained.items()]
+    if outcome.dropped:
+        lines.append(f"Dropped from {out}: the answers of {count(outcome.dropped, 'other frame')}")
     lines.append(f"Results: {out / 'predictions.csv'}. Research use only: not for diagnosis.")
     if outcome.faults:
-        lines.append(f"{outcome.faults:,} files or frames cannot be read ({out / 'faults.csv'}):")
+        lines.append(f"{count(outcome.faults, 'fault')} of files or frames ({out / 'faults.csv'}):")
         lines += [f"  {line}" for line in shown[:SHOWN]]
         if outcome.faults > SHOWN:
             lines.append(f"  ... and {outcome.faults - SHOWN:,} more")
@@ -163,18 +173,21 @@ def describe_studies(studies: StudiesOutcome, out: Path) -> tuple[dict[str, Any]
     result = {
         "dicom_studies": studies.studies,
         "dicom_files": studies.files,
+        "dropped_studies": studies.dropped,
         "without_study": studies.without_study,
         "dicom_faults": len(studies.faults),
         "first_dicom_faults": shown,
     }
-    lines = [
-        f"DICOM results: {studies.files:,} files for {studies.studies:,} studies ({out / 'dicom'})"
-    ]
+    of = count(studies.studies, "study", "studies")
+    lines = [f"DICOM results: {count(studies.files, 'file')} for {of} ({out / 'dicom'})"]
+    if studies.dropped:
+        dropped = count(studies.dropped, "other study", "other studies")
+        lines.append(f"Dropped from {out / 'dicom'}: the results of {dropped}")
     if studies.without_study:
-        lines.append(f"  {studies.without_study:,} files are no DICOM files, and have no study")
+        lines.append(f"  no DICOM, and so of no study: {count(studies.without_study, 'file')}")
     if studies.faults:
         where = out / "dicom_faults.csv"
-        lines.append(f"{len(studies.faults):,} faults of DICOM results ({where}):")
+        lines.append(f"{count(len(studies.faults), 'fault')} of DICOM results ({where}):")
         lines += [f"  {line}" for line in shown]
         if len(studies.faults) > SHOWN:
             lines.append(f"  ... and {len(studies.faults) - SHOWN:,} more")

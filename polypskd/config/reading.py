@@ -34,10 +34,12 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         raise ConfigError(f"{path}: config file not found; `polypskd init` writes one") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder; give its config.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
+            f"{path}: is no UTF-8 text (byte {error.start + 1:,}); save it as UTF-8"
         ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its rights") from None
     except PageError as error:
         raise ConfigError(f"{path}{error.place}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):

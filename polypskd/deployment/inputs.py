@@ -85,7 +85,8 @@ def list_sources(inputs: Sequence[Path]) -> Sources:
             )
     if not files and not faults:
         where = ", ".join(map(str, inputs))
-        raise CohortError([Fault(where, f"no frames here ({other} other files)", todo="check it")])
+        what = f"no frames here{f' (other files: {other:,})' if other else ''}"
+        raise CohortError([Fault(where, what, todo="give images, DICOM files, videos or a folder")])
     return Sources(tuple(files), tuple(faults), other)
 
 
@@ -128,7 +129,8 @@ def _list_folder(root: Path, prefix: str, files: list[Source], faults: list[Faul
             entries = list(os.scandir(root / below))
         except OSError as error:
             name = prefix + show_name(below)
-            faults.append(Fault(name or str(root), f"cannot be read ({error.strerror})"))
+            what = f"cannot be read ({error.strerror})"
+            faults.append(Fault(name or str(root), what, todo="let it be read (chmod -R a+rX)"))
             continue
         for entry in entries:
             if entry.name.startswith("."):

@@ -20,6 +20,7 @@ from polypskd.errors import OutputError
 
 FOLDER = ".predict"
 ABOUT = "about.json"
+EARLIER, FRAMES = JOURNALS = ("earlier.jsonl", "frames.jsonl")  # older lines first
 Entry = dict[str, Any]
 
 
@@ -36,8 +37,8 @@ class PredictionJournal:
 
     def __init__(self, out: Path, options: Any) -> None:
         self.folder = out / FOLDER
-        self.path = self.folder / "frames.jsonl"
-        self._earlier_path = self.folder / "earlier.jsonl"
+        self.path = self.folder / FRAMES
+        self._earlier_path = self.folder / EARLIER
         check_own(out, options)
         write_json(self.folder / ABOUT, {"options": fingerprint(options)})
         self._keep_earlier()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.inputs import Sources
 from polypskd.deployment.judging import Judge
 from polypskd.deployment.prediction_journal import FOLDER, PredictionJournal, check_own
+from polypskd.deployment.prediction_leftovers import (
+    count_other_frames,
+    list_other_studies,
+    refuse_leftovers,
+)
 from polypskd.deployment.prediction_parts import Part, PartJudge, list_parts
 from polypskd.deployment.prediction_tables import (
     CSV,
@@ -46,11 +51,16 @@ class Wish:
         threads: at work at a time.
         batch: image files that a thread takes at a time.
         stride: every n-th frame of videos.
+        overwrite: whether answers of files that are not among the inputs are dropped; else the
+            folder that holds some is refused.
+        dicom: whether DICOM results are made next, so that those of other studies count, too.
     """
 
     threads: int = 1
     batch: int = 8
     stride: int = 1
+    overwrite: bool = False
+    dicom: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Outcome:
         faults: number of files or frames that cannot be read.
         shown: the first of them.
         other: number of files that hold no frames.
+        dropped: number of answers of other files that were dropped.
     """
 
     frames: int
@@ -74,6 +85,7 @@ class Outcome:
     faults: int
     shown: tuple[Fault, ...]
     other: int
+    dropped: int = 0
 
 
 def predict_sources(
@@ -96,12 +108,14 @@ def predict_sources(
 
     Raises:
         ArtifactError: the network cannot be loaded.
-        OutputError: the folder or the audit log cannot be written to, or holds something else.
+        OutputError: the folder or the audit log cannot be written to, or holds something else, or
+            answers of other files that are not to be dropped.
     """
     judge = Judge(bundle)
     options = name_options(bundle, wish)
     check_own(out, options)
     with lock_run(out / FOLDER):
+        dropped = _find_leftovers(out, sources, wish)
         journal = PredictionJournal(out, options)
         try:
             worker = PartJudge(judge, journal, wish.stride)
@@ -112,7 +126,7 @@ def predict_sources(
             journal.finish()
         finally:
             journal.close()
-    return outcome
+    return replace(outcome, dropped=dropped)
 
 
 def name_options(bundle: Bundle, wish: Wish) -> dict[str, Any]:
@@ -131,6 +145,16 @@ def describe_run(bundle: Bundle, wish: Wish) -> dict[str, str]:
         "model_sha256": bundle.model_hash,
         "config_sha256": fingerprint(name_options(bundle, wish)),
     }
+
+
+def _find_leftovers(out: Path, sources: Sources, wish: Wish) -> int:
+    """Count the answers that go, before anything is changed; refuse to drop them unasked."""
+    others = count_other_frames(out, {source.name for source in sources.files})
+    if not wish.overwrite:
+        refuse_leftovers(out, others, 0)
+        if wish.dicom:
+            refuse_leftovers(out, 0, len(list_other_studies(out, sources)))
+    return others
 
 
 def _work(worker: PartJudge, sources: Sources, wish: Wish, listen: Listen) -> int:
@@ -180,7 +204,7 @@ def _write_tables(
         for answer in list_answers(entry):
             frames += 1
             if answer.abstained:
-                abstained[answer.abstained.partition(" (")[0].partition(" risk")[0]] += 1
+                abstained[answer.abstained.partition(" (")[0].partition(": risk")[0]] += 1
             else:
                 predicted[answer.predicted] += 1
     faults.sort()

@@ -16,13 +16,13 @@ from polypskd.cohort.damage import DamageError
 from polypskd.deployment.bundle import Bundle
 from polypskd.deployment.dicom_results import check_library, write_study_results
 from polypskd.deployment.inputs import Sources
-from polypskd.deployment.prediction_journal import FOLDER, Entry
+from polypskd.deployment.prediction_journal import FOLDER, FRAMES, Entry
+from polypskd.deployment.prediction_leftovers import DICOM, list_other_studies
 from polypskd.deployment.prediction_tables import list_answers, write_faults
 from polypskd.deployment.result_objects import ResultWish
 from polypskd.deployment.source_images import read_source_image
 from polypskd.errors import ConfigError, Fault, OutputError
 
-DICOM = "dicom"  # folder of the results
 FAULTS = "dicom_faults.csv"
 MOMENT = "moment.json"
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -38,12 +38,14 @@ class StudiesOutcome:
         files: number of results.
         without_study: number of input files that are no DICOM files.
         faults: why a file, a result or a study was left out.
+        dropped: number of other studies whose results were removed.
     """
 
     studies: int
     files: int
     without_study: int
     faults: tuple[Fault, ...]
+    dropped: int = 0
 
 
 @dataclass
@@ -60,6 +62,8 @@ def write_all_results(
     out: Path,
     wish: ResultWish,
     listen: Listen = lambda event: None,
+    *,
+    overwrite: bool = False,
 ) -> StudiesOutcome:
     """Write the DICOM results of each study below `out`/dicom, and remove what is no longer one.
 
@@ -69,6 +73,7 @@ def write_all_results(
         out: folder of the predictions, which are done.
         wish: which results.
         listen: told of the progress.
+        overwrite: whether results of studies that no input is of are removed, too.
 
     Raises:
         ConfigError: highdicom is not installed.
@@ -77,7 +82,7 @@ def write_all_results(
     check_library()
     with lock_run(out / FOLDER):
         _refuse_links(out / DICOM)
-        journal = out / FOLDER / "frames.jsonl"
+        journal = out / FOLDER / FRAMES
         studies, faults = _find_studies(journal, sources)
         written: set[Path] = set()
         done = 0
@@ -95,11 +100,13 @@ def write_all_results(
                 done += bool(made.files)
             total = len(studies)
             listen({"step": "dicom", "event": "progress", "done": turn + 1, "total": total})
-        _remove_others(out / DICOM, written)
+        others = list_other_studies(out, sources, studies.keys())
+        _remove_others(out / DICOM, written, set() if overwrite else others)
         write_faults(out / FAULTS, sorted(faults))
         listen({"step": "dicom", "event": "done"})
+    dropped = len(others) if overwrite else 0
     without = sum(source.kind != "dicom" for source in sources.files)
-    return StudiesOutcome(done, len(written), without, tuple(sorted(faults)))
+    return StudiesOutcome(done, len(written), without, tuple(sorted(faults)), dropped)
 
 
 def keep_moment(out: Path) -> datetime:
@@ -158,7 +165,8 @@ def _find_studies(journal: Path, sources: Sources) -> tuple[dict[str, _Study], l
                         what = f"no DICOM result: {damage.what}"
                         faults.append(Fault(entry["source"], what, damage.value, damage.todo))
                 except OSError as error:
-                    faults.append(Fault(entry["source"], f"cannot be read ({error.strerror})"))
+                    what = f"cannot be read ({error.strerror})"
+                    faults.append(Fault(entry["source"], what, todo="check its rights"))
             at += len(line)
     return studies, faults
 
@@ -177,14 +185,15 @@ def _refuse_links(folder: Path) -> None:
             raise OutputError(f"{path}: is a link; remove it, or give --out another folder")
 
 
-def _remove_others(folder: Path, written: set[Path]) -> None:
+def _remove_others(folder: Path, written: set[Path], spared: set[str]) -> None:
     """Remove results of inputs that have changed since, and what a kill left half-written."""
     for study in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not study.is_dir():
             continue
         for path in sorted(study.iterdir()):
             ours = path.suffix == ".dcm" or (path.name[0] == "." and path.suffix == ".tmp")
-            if ours and path not in written and not path.is_dir():
+            kept = path in written or (path.suffix == ".dcm" and study.name in spared)
+            if ours and not kept and not path.is_dir():
                 path.unlink()
         if not any(study.iterdir()):
             study.rmdir()

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from polypskd.cohort.damage import DamageError
+from polypskd.cohort.video.container import INSTALL
 from polypskd.deployment.coded_pictures import CODINGS, strip_head, strip_pictures
 from polypskd.errors import ConfigError
 
@@ -20,7 +21,7 @@ SAME = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi":
 CONTAINERS = {"mp4", "mov", "matroska", "avi", "mpeg", "mpegts", "asf"}
 LONGEST_HEAD = 4096  # bytes that tell a decoder how pictures are coded
 MEGAPIXELS = 64.0
-NEEDS = "videos need PyAV; pip install 'polypskd[video]' (in a clone: '.[video]')"
+NEEDS = f"videos need PyAV; {INSTALL}"
 DAMAGED = DamageError("not a readable video", todo="copy the video anew")
 
 

@@ -152,13 +152,18 @@ def format_number(value: Any, digits: int = 3) -> str:
     return str(value)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, several: str = "") -> str:
     """Print a number of things.
 
-    >>> count(1, "seed"), count(1200, "frame")
-    ('1 seed', '1,200 frames')
+    Args:
+        number: of the things.
+        noun: for one.
+        several: for more, where an s is not enough.
+
+    >>> count(1, "seed"), count(1200, "frame"), count(2, "study", "studies")
+    ('1 seed', '1,200 frames', '2 studies')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def format_confidence(confidence: float | None) -> str:

@@ -103,4 +103,7 @@ def test_without_the_extra_the_fault_says_what_to_install(clip, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", lack)
     with pytest.raises(DamageError) as caught:
         open_video(clip)
-    assert caught.value.todo == "pip install 'polypskd[video]' (in a clone: '.[video]')"
+    assert caught.value.todo == (
+        "pip install 'polypskd[video]' (in a clone: '.[video]'; in the serving image or the "
+        "offline folder: build it with VIDEO=yes)"
+    )

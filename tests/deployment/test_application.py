@@ -72,6 +72,19 @@ def test_what_it_does_not_know_is_an_option_of_predict(mounted):
     assert call("app", "--no-such-option")[0] == 2
 
 
+def test_answers_of_other_frames_are_dropped_only_if_asked(mounted):
+    assert call("app", "--quiet")[0] == 0
+    (mounted / "frames" / "a.png").rename(mounted / "frames" / "b.png")
+    code, said = call("app", "--quiet")
+    assert code == 1
+    assert "holds answers of 1 other frame;" in said
+    code, said = call("app", "--quiet", "--json", "--overwrite")
+    assert (code, json.loads(said)["dropped"]) == (0, 1)
+    (mounted / "frames" / "b.png").rename(mounted / "frames" / "c.png")
+    (mounted / "app.yaml").write_text("overwrite: true\n")
+    assert call("app", "--quiet")[0] == 0
+
+
 def test_an_argument_counts_more_than_the_variables(mounted):
     (mounted / "other").mkdir()
     assert call("app", "--quiet", "--output", mounted / "other")[0] == 0
@@ -274,4 +287,5 @@ def test_a_verb_of_training_tells_which_package_the_image_has_not():
     )
     assert done.returncode == 1
     assert done.stderr.startswith("polypskd: this verb needs the package polars, which is not")
+    assert done.stderr.endswith("install polypskd with all its dependencies\n")
     assert done.stderr.count("\n") == 1

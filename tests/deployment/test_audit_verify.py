@@ -303,6 +303,26 @@ def test_the_verb_show_prints_a_table_and_nothing_that_the_allow_list_does_not_k
     assert told.returncode == 0, told.stderr
     lines = told.stdout.splitlines()
     assert lines[0].split()[:3] == ["seq", "time", "event"]
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert "Doe" not in told.stdout
-    assert "findings" in lines[-1]
+    assert "finding" in lines[-1]
+
+
+def test_the_table_fits_a_narrow_terminal_and_names_what_tells_all(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.append(
+        {"event": "start", "run": "ab" * 8, "tool_version": "0.1.0", "bundle_name": "n" * 40}
+    )
+    log.append({**DONE, "run": "ab" * 8})
+    told = call("show", log.path).stdout.splitlines()
+    assert max(map(len, told)) <= 80
+    assert "nnnnnnnnnn" in told[2]
+    assert DONE["input_sha256"][:8] in told[3]
+    assert "--json" in told[-1]
+    assert "findings" not in told[-1]
+
+
+def test_one_is_told_as_one(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.append(DONE)
+    assert "2 entries in 1 file, all agree" in call("verify", log.path).stdout

@@ -173,7 +173,7 @@ def test_images_have_no_study_and_are_counted(bundle, studies, tmp_path):
     cv2.imwrite(str(studies / "a.png"), draw_blob())
     code, said = predict(bundle, studies, "--out", tmp_path / "out", "--dicom")
     assert code == 0
-    assert "1 files are no DICOM files, and have no study" in said
+    assert "no DICOM, and so of no study: 1 file\n" in f"{said}\n"
     assert len(results_of(tmp_path / "out")) == 2
 
 

@@ -130,12 +130,15 @@ def test_a_mended_file_is_read_when_the_same_command_runs_again(bundle, frames, 
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
-def test_a_file_that_changed_is_judged_anew_and_one_that_went_is_gone(bundle, frames, tmp_path):
+def test_a_file_that_changed_is_judged_anew_and_one_that_went_is_dropped_if_asked(
+    bundle, frames, tmp_path
+):
     predict(bundle, frames, "--out", tmp_path / "out")
     draw(frames / "00.png", 999)
     (frames / "06.png").unlink()
-    _, said = predict(bundle, frames, "--out", tmp_path / "out", "--json")
+    _, said = predict(bundle, frames, "--out", tmp_path / "out", "--json", "--overwrite")
     assert json.loads(said)["known_before"] == 21
+    assert json.loads(said)["dropped"] == 1
     predict(bundle, frames, "--out", tmp_path / "whole")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
@@ -178,6 +181,30 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(bundle, tm
     assert b"Frames judged" in done.stdout
     predict(bundle, tmp_path / "in", "--out", tmp_path / "whole")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+
+
+def test_the_summary_counts_in_words_that_fit_one(tmp_path):
+    band = {"fixed_on": "val", "unit": "frames", "negative_to": 0.0, "positive_from": 1.0}
+    bundle = write_bundle(tmp_path / "bundle", confidence=band)
+    draw(tmp_path / "in" / "a.png", 1)
+    (tmp_path / "in" / "b.png").write_bytes(b"none")
+    _, said = predict(bundle, tmp_path / "in", "--out", tmp_path / "out")
+    assert "1  unsure\n" in said
+    assert "1 fault of files or frames (" in said
+
+
+def test_a_folder_that_cannot_be_listed_says_what_to_do(bundle, frames, tmp_path, monkeypatch):
+    whole = os.scandir
+
+    def refuse(path):
+        if str(path).rstrip("/").endswith("deep"):
+            raise PermissionError(13, "Permission denied")
+        return whole(path)
+
+    monkeypatch.setattr("polypskd.deployment.inputs.os.scandir", refuse)
+    code, said = predict(bundle, frames, "--out", tmp_path / "out")
+    assert code == 1
+    assert "deep/: cannot be read (Permission denied); let it be read (chmod -R a+rX)" in said
 
 
 def test_hidden_files_are_skipped_and_links_lead_nowhere_outside(bundle, frames, tmp_path):
@@ -226,7 +253,11 @@ def test_several_inputs_are_told_apart_or_refused(bundle, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("nothing", "no such file"), ("a.txt", "unknown suffix"), ("void", "no frames here")],
+    [
+        ("nothing", "no such file"),
+        ("a.txt", "unknown suffix"),
+        ("void", "void: no frames here; give images"),
+    ],
 )
 def test_an_input_without_frames_is_refused_in_one_line(bundle, tmp_path, given, said):
     (tmp_path / "void").mkdir()

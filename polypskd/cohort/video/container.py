@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+INSTALL = (
+    "pip install 'polypskd[video]' (in a clone: '.[video]'; in the serving image or the offline "
+    "folder: build it with VIDEO=yes)"
+)
 FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,h264,hevc"
 CODECS = (
     "h264,hevc,mpeg1video,mpeg2video,mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4,mjpeg,wmv1,wmv2,wmv3,vc1,"
@@ -134,7 +138,7 @@ def load_av() -> Any:
     except ImportError:
         raise DamageError(
             "videos need the package av, which is not installed",
-            todo="pip install 'polypskd[video]' (in a clone: '.[video]')",
+            todo=INSTALL,
         ) from None
     if av.logging.get_level() is not None:
         av.logging.set_level(None)
