@@ -93,8 +93,9 @@ def check_rights(places: Places) -> None:
         raise OutputError(f"{places.output}: no folder here; mount one: -v RESULTS:{places.output}")
     if not os.access(places.output, os.R_OK | os.W_OK | os.X_OK):
         raise OutputError(
-            f"{places.output}: may not be written by {user}; mount a folder that is writable by "
-            "it, or by group 0 (chgrp 0, chmod g+rwx)"
+            f"{places.output}: may not be written by {user}; give it that user (chown "
+            f"{os.geteuid()}), or group 0 (chgrp 0, chmod g+rwx) and run with --user "
+            f"{os.geteuid()}:0"
         )
 
 
