@@ -13,6 +13,7 @@ import typer
 
 from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
 from polypskd.job import complain
+from polypskd.reporting.cells import count
 from polypskd.terminal import describe_event
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def find(settings: SettingsArgument, as_json: JsonOption = False) -> None:
     ]
     rows = [f"{one.study_uid:<58} {one.count:>9} {' '.join(one.modalities)}" for one in studies]
     head = [f"{'study UID':<58} {'instances':>9} modalities"] if rows else []
-    say({"studies": told}, "\n".join([*head, *rows, f"{len(rows):,} studies match."]), as_json)
+    say({"studies": told}, "\n".join([*head, *rows, f"{count(len(rows), 'study matches', 'studies match')}."]), as_json)
 
 
 @pacs.command()
@@ -138,9 +139,9 @@ def send(
             archive.close()
     told = {"sent": done.sent, "held_before": done.held, "faults": list(done.faults)}
     told["other_files"] = done.other
-    lines = [f"Sent {done.sent:,} files; {done.held:,} were there before."]
+    lines = [f"Sent {count(done.sent, 'file')}; {done.held:,} were there before."]
     if done.other:
-        lines.append(f"{done.other:,} other files are no DICOM files, and were left.")
+        lines.append(f"{count(done.other, 'other file')} left that hold no DICOM.")
     say(told, "\n".join([*lines, *done.faults]), as_json)
     if done.faults:
         raise typer.Exit(1)
@@ -231,9 +232,10 @@ def describe_summary(summary: Summary, bundle: Bundle, out: Path) -> tuple[dict[
     words = {"empty": "hold no frames", "gone": "no longer there", "failed": "failed"}
     lines += [f"  {states[state]:>11,}  {word}" for state, word in words.items() if states[state]]
     if summary.unread:
-        lines.append(f"{summary.unread:,} files or frames cannot be read.")
+        lines.append(f"{count(summary.unread, 'file or frame', 'files or frames')} cannot be read.")
     if summary.incomplete:
-        lines.append(f"Of {summary.incomplete:,} studies a result, or a part of it, was left out.")
+        studies = count(summary.incomplete, "study", "studies")
+        lines.append(f"Of {studies} a result, or a part of it, was left out.")
     lines += [f"  study {name}: {why}" for name, why in summary.failures]
     if states["failed"]:
         lines.append(f"The same command tries the failed ones again. Journal: {out}/journal.jsonl")

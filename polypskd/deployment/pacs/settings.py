@@ -187,10 +187,11 @@ def read_settings(path: Path) -> Settings:
         raw = parse_yaml(read_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; docs/pacs.md shows one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as UTF-8 text ({type(error).__name__})"
-        ) from None
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start + 1:,}"
+        raise ConfigError(f"{path}: is no UTF-8 text ({byte}); save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its rights") from None
     except PageError as error:
         # Its words may quote a line, and the line a password.
         raise ConfigError(f"{path}{error.place}: not valid YAML; docs/pacs.md shows one") from None

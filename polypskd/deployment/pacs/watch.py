@@ -134,5 +134,5 @@ def describe_outcome(outcome: Outcome) -> str:
     if standing.state == "sent":
         unread = f", {outcome.unread:,} cannot be read" if outcome.unread else ""
         left_out = f"; left out: {outcome.left_out}" if outcome.left_out else ""
-        return f"{told}, {outcome.stored:,} results of {outcome.frames:,} frames{unread}{left_out}"
+        return f"{told}, results {outcome.stored:,}, frames {outcome.frames:,}{unread}{left_out}"
     return told

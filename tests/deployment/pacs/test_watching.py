@@ -262,7 +262,7 @@ def test_an_outcome_is_told_without_a_uid():
     from polypskd.deployment.pacs.watch import describe_outcome
 
     sent = Outcome(Standing("1.2.840.77", "sent"), frames=1234, stored=2, unread=1)
-    assert "2 results of 1,234 frames, 1 cannot be read" in describe_outcome(sent)
+    assert "results 2, frames 1,234, 1 cannot be read" in describe_outcome(sent)
     part = replace(sent, left_out="is no color image")
     assert describe_outcome(part).endswith("cannot be read; left out: is no color image")
     failed = replace(sent, standing=Standing("1.2.840.77", "failed", reason="why"))
