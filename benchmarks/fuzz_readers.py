@@ -98,8 +98,8 @@ def read_video(path: Path) -> Read:
 def read_deidentified(path: Path) -> Read:
     from fuzz_samples import MARK
 
+    from polypskd.deployment.deidentification.panel import Trust
     from polypskd.deployment.deidentify import Wish, deidentify
-    from polypskd.deployment.panel import Trust
 
     out = path.parent / f"out-{path.stem}"
     outcome = deidentify(path, out, Wish(KEY, trust=Trust(field=True, pixels=True, video=True)))
@@ -178,7 +178,7 @@ def read_answers(path: Path) -> Read:
 
 
 def read_rules(path: Path) -> Read:
-    from polypskd.deployment.rules import read_rules as read
+    from polypskd.deployment.deidentification.rules import read_rules as read
 
     return "read", _digest(read(path))
 

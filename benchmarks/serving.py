@@ -165,10 +165,10 @@ def build_ways(
 
     from polypskd.cohort.preparation import prepare_frame
     from polypskd.deployment.bundle import open_bundle
-    from polypskd.deployment.inputs import Source
-    from polypskd.deployment.judging import Judge
-    from polypskd.deployment.prediction_journal import PredictionJournal
-    from polypskd.deployment.prediction_parts import Part, PartJudge
+    from polypskd.deployment.prediction.inputs import Source
+    from polypskd.deployment.prediction.journal import PredictionJournal
+    from polypskd.deployment.prediction.judging import Judge
+    from polypskd.deployment.prediction.parts import Part, PartJudge
 
     torch.set_num_threads(1)
     bundles = {

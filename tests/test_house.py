@@ -29,7 +29,7 @@ ROOMS = {
     "requests": {"deployment/pacs/"},
     "socket": {"deployment/pacs/"},
     "highdicom": {"deployment/"},
-    "av": {"cohort/video", "deployment/video_streams.py"},
+    "av": {"cohort/video", "deployment/deidentification/video_streams.py"},
     "sklearn": {"metrics/"},
     "typer": {"cli.py", "commands/"},
     "matplotlib": {"reporting/"},

@@ -105,7 +105,7 @@ def test_no_address_is_made_up():
 
 
 def test_the_page_of_the_audit_log_names_every_field_event_and_outcome():
-    from polypskd.deployment.audit_fields import EVENTS, FIELDS, OUTCOMES
+    from polypskd.deployment.auditing.fields import EVENTS, FIELDS, OUTCOMES
 
     words = set(re.findall(r"`(\w+)`", read(ROOT / "docs/audit.md")))
     assert {*EVENTS, *FIELDS, *OUTCOMES} - {"format"} <= words

@@ -13,8 +13,8 @@ from polypskd.commands.options import JsonOption, say
 from polypskd.reporting.cells import count
 
 if TYPE_CHECKING:
-    from polypskd.deployment.audit_run import RunRecord
-    from polypskd.deployment.audit_verify import Examination
+    from polypskd.deployment.auditing.run import RunRecord
+    from polypskd.deployment.auditing.verify import Examination
 
 COLUMNS = {"seq": 15, "time": 19, "event": 6, "run": 8, "outcome": 9, "exit_code": 4}  # letters
 SUBJECT = "input or bundle"  # of an entry
@@ -44,7 +44,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Find what was changed, removed, moved, doubled or cut in an audit log."""
-    from polypskd.deployment.audit_verify import examine
+    from polypskd.deployment.auditing.verify import examine
 
     found = examine(log, head, read_audit_key(key_file, key_env))
     say(*describe(found, log), as_json)
@@ -61,7 +61,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the last entries of an audit log as a table."""
-    from polypskd.deployment.audit_verify import examine
+    from polypskd.deployment.auditing.verify import examine
 
     found = examine(log, None, read_audit_key(key_file, key_env), keep=last)
     lines = draw_table(found.last)
@@ -104,7 +104,7 @@ def keep_record(
         OutputError: the log cannot be written.
     """
     from polypskd.deployment.audit import AuditLog
-    from polypskd.deployment.audit_run import record_run
+    from polypskd.deployment.auditing.run import record_run
     from polypskd.errors import ConfigError
 
     key = read_audit_key(key_file, key_env)
@@ -136,7 +136,7 @@ def draw_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def show_field(entry: Mapping[str, Any], name: str) -> str:
     """Give a field as the table shows it; what the allow-list does not know is not shown."""
-    from polypskd.deployment.audit_fields import is_allowed
+    from polypskd.deployment.auditing.fields import is_allowed
 
     if entry.get(name) is None:
         return ""

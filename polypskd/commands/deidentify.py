@@ -11,8 +11,8 @@ import typer
 from polypskd.commands.options import JsonOption, QuietOption, let_stop, say
 
 if TYPE_CHECKING:
+    from polypskd.deployment.deidentification.rules import Rules
     from polypskd.deployment.deidentify import Outcome, Wish
-    from polypskd.deployment.rules import Rules
 
 SHOWN = 50
 
@@ -60,11 +60,11 @@ def deidentify(
     as_json: JsonOption = False,
 ) -> None:
     """Copy DICOM files, images and videos without their patients."""
+    from polypskd.deployment.deidentification.mapping import check_mapping, write_mapping
+    from polypskd.deployment.deidentification.panel import Trust
+    from polypskd.deployment.deidentification.rules import Rules, read_rules
     from polypskd.deployment.deidentify import Wish, check_places
     from polypskd.deployment.deidentify import deidentify as copy
-    from polypskd.deployment.mapping import check_mapping, write_mapping
-    from polypskd.deployment.panel import Trust
-    from polypskd.deployment.rules import Rules, read_rules
     from polypskd.job import complain
     from polypskd.terminal import show_progress
 
@@ -96,7 +96,7 @@ def check_retained(names: list[str]) -> frozenset[str]:
     Raises:
         ConfigError: one is not known.
     """
-    from polypskd.deployment.profile import RETAINED
+    from polypskd.deployment.deidentification.profile import RETAINED
     from polypskd.errors import ConfigError
 
     for name in names:

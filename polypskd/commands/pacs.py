@@ -17,7 +17,7 @@ from polypskd.reporting.cells import count
 from polypskd.terminal import describe_event
 
 if TYPE_CHECKING:
-    from polypskd.deployment.audit_run import RunRecord
+    from polypskd.deployment.auditing.run import RunRecord
     from polypskd.deployment.bundle import Bundle
     from polypskd.deployment.pacs.settings import Settings
     from polypskd.deployment.pacs.study_run import Summary
@@ -78,7 +78,11 @@ def find(settings: SettingsArgument, as_json: JsonOption = False) -> None:
     ]
     rows = [f"{one.study_uid:<58} {one.count:>9} {' '.join(one.modalities)}" for one in studies]
     head = [f"{'study UID':<58} {'instances':>9} modalities"] if rows else []
-    say({"studies": told}, "\n".join([*head, *rows, f"{count(len(rows), 'study matches', 'studies match')}."]), as_json)
+    say(
+        {"studies": told},
+        "\n".join([*head, *rows, f"{count(len(rows), 'study matches', 'studies match')}."]),
+        as_json,
+    )
 
 
 @pacs.command()
@@ -201,7 +205,7 @@ def keep_pacs_record(
 ) -> Iterator[RunRecord | None]:
     """Log the start and end in the audit log, where one is given; None where not."""
     from polypskd.commands.audit import keep_record
-    from polypskd.deployment.prediction_run import Wish, describe_run
+    from polypskd.deployment.prediction.run import Wish, describe_run
 
     about = describe_run(bundle, Wish(stride=settings.stride))
     with keep_record(audit, key_file, key_env, about) as record:

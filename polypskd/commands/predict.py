@@ -13,8 +13,8 @@ from polypskd.reporting.cells import count
 
 if TYPE_CHECKING:
     from polypskd.deployment.bundle import Bundle
-    from polypskd.deployment.prediction_run import Outcome
-    from polypskd.deployment.study_results import StudiesOutcome
+    from polypskd.deployment.dicom_objects.study_results import StudiesOutcome
+    from polypskd.deployment.prediction.run import Outcome
 
 SHOWN = 20
 
@@ -72,11 +72,11 @@ def predict(
     """Say what a bundle sees in frames. Research use only: not for diagnosis."""
     from polypskd.commands.audit import keep_record
     from polypskd.deployment.bundle import open_bundle
+    from polypskd.deployment.dicom_objects.result_objects import ResultWish
+    from polypskd.deployment.dicom_objects.study_results import keep_moment, write_all_results
     from polypskd.deployment.forms import choose_form
-    from polypskd.deployment.inputs import list_sources
-    from polypskd.deployment.prediction_run import Wish, describe_run, predict_sources
-    from polypskd.deployment.result_objects import ResultWish
-    from polypskd.deployment.study_results import keep_moment, write_all_results
+    from polypskd.deployment.prediction.inputs import list_sources
+    from polypskd.deployment.prediction.run import Wish, describe_run, predict_sources
     from polypskd.errors import OutputError
     from polypskd.terminal import show_progress
 
@@ -116,10 +116,10 @@ def predict(
 
 def check_results(bundle: Bundle, with_regions: bool, report: Path | None) -> None:
     """Check that DICOM results can be made, before hours are spent on what they tell of."""
-    from polypskd.deployment.dicom_results import check_library
-    from polypskd.deployment.encapsulated_pdf import read_pdf
-    from polypskd.deployment.region_results import check_evidence
-    from polypskd.deployment.study_results import tell_moment
+    from polypskd.deployment.dicom_objects.dicom_results import check_library
+    from polypskd.deployment.dicom_objects.encapsulated_pdf import read_pdf
+    from polypskd.deployment.dicom_objects.region_results import check_evidence
+    from polypskd.deployment.dicom_objects.study_results import tell_moment
 
     check_library()
     tell_moment()

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from polypskd.artifacts import describe_fault
-from polypskd.deployment.audit_chain import START, TORN_MOST, Point, Walk, make_line, read_line
-from polypskd.deployment.audit_fields import Event, check_event
-from polypskd.deployment.audit_store import (
+from polypskd.deployment.auditing.chain import START, TORN_MOST, Point, Walk, make_line, read_line
+from polypskd.deployment.auditing.fields import Event, check_event
+from polypskd.deployment.auditing.store import (
     holds_closed,
     holds_line,
     list_older,
@@ -32,7 +32,7 @@ from polypskd.deployment.audit_store import (
     write_all,
     write_head,
 )
-from polypskd.deployment.audit_verify import verify
+from polypskd.deployment.auditing.verify import verify
 from polypskd.deployment.seals import name_sealed
 from polypskd.errors import OutputError
 

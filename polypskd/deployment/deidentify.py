@@ -18,14 +18,18 @@ from typing import Any
 
 from polypskd.artifacts import file_hash, lock_run, write_atomic, write_text
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.attributes import Cleaning
-from polypskd.deployment.dicom_files import clean_dicom
+from polypskd.deployment.deidentification.attributes import Cleaning
+from polypskd.deployment.deidentification.dicom_files import clean_dicom
+from polypskd.deployment.deidentification.media import clean_image, read_image
+from polypskd.deployment.deidentification.panel import Trust, plan_cleaning
+from polypskd.deployment.deidentification.rules import Picture, Rules
+from polypskd.deployment.deidentification.video_streams import (
+    choose_suffix,
+    clean_video,
+    measure_video,
+)
 from polypskd.deployment.listing import list_files, recognize_kind
-from polypskd.deployment.media import clean_image, read_image
-from polypskd.deployment.panel import Trust, plan_cleaning
-from polypskd.deployment.rules import Picture, Rules
 from polypskd.deployment.seals import name_sealed
-from polypskd.deployment.video_streams import choose_suffix, clean_video, measure_video
 from polypskd.errors import Fault, OutputError, PolypskdError
 
 RECORD = "deidentified.jsonl"
@@ -42,7 +46,7 @@ class Wish:
 
     Args:
         key: the secret.
-        retained: of `polypskd.deployment.profile.RETAINED`.
+        retained: of `polypskd.deployment.deidentification.profile.RETAINED`.
         rules: of the rule file.
         trust: what the user vouches for.
     """

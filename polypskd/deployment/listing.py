@@ -7,8 +7,8 @@ from pathlib import Path
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.dicom import looks_like_dicom
-from polypskd.deployment.media import is_image
-from polypskd.deployment.video_streams import is_video
+from polypskd.deployment.deidentification.media import is_image
+from polypskd.deployment.deidentification.video_streams import is_video
 from polypskd.errors import Fault
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from polypskd.artifacts import fingerprint
 from polypskd.deployment.audit import own_version
 from polypskd.deployment.bundle import PRIVATE, Bundle, Code
-from polypskd.deployment.patients import clean_text
-from polypskd.deployment.result_objects import (
+from polypskd.deployment.dicom_objects.patients import clean_text
+from polypskd.deployment.dicom_objects.result_objects import (
     MANUFACTURER,
     MOST,
     RESEARCH,

@@ -14,9 +14,9 @@ from planting import ROOT, draw_dataset, write_dicom
 from small_bundle import build_evidence, write_bundle
 
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.result_objects import Exam, Finding
+from polypskd.deployment.dicom_objects.result_objects import Exam, Finding
+from polypskd.deployment.dicom_objects.source_images import read_source_image
 from polypskd.deployment.results import Answer
-from polypskd.deployment.source_images import read_source_image
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 MULTI = "1.2.840.10008.5.1.4.1.1.7.4"  # Multi-frame True Color Secondary Capture

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from polypskd.deployment.profile import read_profile
+from polypskd.deployment.deidentification.profile import read_profile
 
 WORD = "ZQ"
 PREAMBLE = b"ZQ preamble".ljust(128, b"\0")

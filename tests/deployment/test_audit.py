@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypskd.deployment import audit_store
 from polypskd.deployment.audit import AuditLog, verify
-from polypskd.deployment.audit_fields import FIELDS, check_event, is_allowed
-from polypskd.deployment.audit_verify import examine
+from polypskd.deployment.auditing import store as audit_store
+from polypskd.deployment.auditing.fields import FIELDS, check_event, is_allowed
+from polypskd.deployment.auditing.verify import examine
 from polypskd.errors import OutputError
 
 KEY = b"an audit key of 24 bytes"

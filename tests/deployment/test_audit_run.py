@@ -7,7 +7,7 @@ import typer
 
 from polypskd.commands.audit import keep_record
 from polypskd.deployment.audit import AuditLog, verify
-from polypskd.deployment.audit_run import Input, list_inputs, record_run
+from polypskd.deployment.auditing.run import Input, list_inputs, record_run
 from polypskd.errors import CohortError, ConfigError, Fault, OutputError
 
 KEY = b"an audit key of 24 bytes"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypskd.deployment.audit import AuditLog, verify
-from polypskd.deployment.audit_chain import Point, Walk, make_line
-from polypskd.deployment.audit_verify import examine
+from polypskd.deployment.auditing.chain import Point, Walk, make_line
+from polypskd.deployment.auditing.verify import examine
 from polypskd.errors import ArtifactError, ConfigError
 
 KEY = b"an audit key of 24 bytes"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.coded_pictures import CODINGS, strip_head, strip_pictures
-from polypskd.deployment.panel import Plan
-from polypskd.deployment.video_streams import choose_suffix, clean_video
+from polypskd.deployment.deidentification.coded_pictures import CODINGS, strip_head, strip_pictures
+from polypskd.deployment.deidentification.panel import Plan
+from polypskd.deployment.deidentification.video_streams import choose_suffix, clean_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 COUNT = 6

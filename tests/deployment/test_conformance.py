@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from planting import draw_dataset, write_dicom
 
+from polypskd.deployment.deidentification.panel import Trust
 from polypskd.deployment.deidentify import Wish, deidentify
-from polypskd.deployment.panel import Trust
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom"
 OPTIONS = [frozenset(), frozenset({"dates", "device", "patient"})]

@@ -7,10 +7,10 @@ import pytest
 from planting import MARKERS, draw_dataset, plant, write_dicom
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.attributes import Cleaning
-from polypskd.deployment.dicom_files import clean_dicom
-from polypskd.deployment.panel import Trust
-from polypskd.deployment.rules import Rules
+from polypskd.deployment.deidentification.attributes import Cleaning
+from polypskd.deployment.deidentification.dicom_files import clean_dicom
+from polypskd.deployment.deidentification.panel import Trust
+from polypskd.deployment.deidentification.rules import Rules
 
 TAGS = (
     0x00080080,

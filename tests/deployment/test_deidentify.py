@@ -12,9 +12,9 @@ from planting import ENDOSCOPIC, ROOT, draw_dataset, draw_frame, write_dicom
 from typer.testing import CliRunner
 
 from polypskd.cli import app
+from polypskd.deployment.deidentification.mapping import check_mapping, write_mapping
+from polypskd.deployment.deidentification.panel import Trust
 from polypskd.deployment.deidentify import RECORD, Wish, deidentify
-from polypskd.deployment.mapping import check_mapping, write_mapping
-from polypskd.deployment.panel import Trust
 from polypskd.errors import OutputError
 
 KEY = b"k" * 32

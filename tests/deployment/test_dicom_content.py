@@ -12,10 +12,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian
 from test_conformance import list_errors
 
-from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.deidentification.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.deidentification.panel import Trust
+from polypskd.deployment.deidentification.profile import decide_action
 from polypskd.deployment.deidentify import Wish, deidentify
-from polypskd.deployment.panel import Trust
-from polypskd.deployment.profile import decide_action
 
 KEY = b"k" * 32
 ALL = frozenset({"dates", "device", "patient"})

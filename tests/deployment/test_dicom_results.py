@@ -28,11 +28,11 @@ from predicting import predict, rows_of
 from small_bundle import CLASSES
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.dicom_results import write_dicom_results
-from polypskd.deployment.result_objects import ResultWish
-from polypskd.deployment.shots import Shot
+from polypskd.deployment.dicom_objects.dicom_results import write_dicom_results
+from polypskd.deployment.dicom_objects.result_objects import ResultWish
+from polypskd.deployment.prediction import shots
+from polypskd.deployment.prediction.shots import Shot
 from polypskd.errors import CohortError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -387,7 +387,7 @@ def test_another_caller_gets_files_or_one_error(bundle, studies, tmp_path):
 
 
 def test_what_breaks_in_one_study_does_not_stop_the_others(bundle, studies, tmp_path, monkeypatch):
-    from polypskd.deployment import dicom_results
+    from polypskd.deployment.dicom_objects import dicom_results
 
     build = dicom_results.build_structured_report
 

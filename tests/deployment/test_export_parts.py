@@ -52,7 +52,7 @@ def test_a_class_without_a_public_code_has_one_of_our_own_scheme():
 
 
 def test_the_public_codes_are_those_of_pydicoms_dictionary():
-    from polypskd.deployment.codes import list_codes
+    from polypskd.deployment.deidentification.codes import list_codes
     from polypskd.deployment.export.codebook import KNOWN
 
     known = list_codes()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import decode_image
-from polypskd.deployment.fast_jpeg import Room, decode
+from polypskd.deployment.prediction.fast_jpeg import Room, decode
 
 
 def draw(height: int, width: int, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from small_bundle import SLOPES, build_network, write_bundle
 
 from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.forms import choose_form
-from polypskd.deployment.prediction_run import Wish, describe_run
+from polypskd.deployment.prediction.run import Wish, describe_run
 from polypskd.deployment.predictor import Predictor
 from polypskd.errors import ArtifactError, ConfigError
 

@@ -8,7 +8,7 @@ from polypskd.cohort.field import find_field
 from polypskd.cohort.outline import halve_pixels
 from polypskd.cohort.preparation import prepare_frame
 from polypskd.cohort.quality import measure_quality
-from polypskd.deployment.halving import Halver
+from polypskd.deployment.prediction.halving import Halver
 
 
 def draw(height, width, seed=0):

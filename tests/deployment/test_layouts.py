@@ -13,8 +13,8 @@ from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.export import material
 from polypskd.deployment.export.assembly import Wish, export_bundle
 from polypskd.deployment.export.frames import FrameSet
-from polypskd.deployment.judging import Judge
 from polypskd.deployment.layouts import read_layouts, write_layouts
+from polypskd.deployment.prediction.judging import Judge
 from polypskd.errors import ArtifactError
 
 PLACE = Field(100, 20, 150, 150, "rectangle", 150 * 150 / (260 * 190))

@@ -12,8 +12,8 @@ from planting import draw_frame
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.frames import decode_image
-from polypskd.deployment.media import PNG, clean_image, strip_jpeg, strip_png
-from polypskd.deployment.panel import Plan
+from polypskd.deployment.deidentification.media import PNG, clean_image, strip_jpeg, strip_png
+from polypskd.deployment.deidentification.panel import Plan
 
 CLEAN = Plan("said clean")
 

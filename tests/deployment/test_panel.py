@@ -5,9 +5,9 @@ import pytest
 from planting import draw_frame
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.panel import Trust, plan_cleaning
-from polypskd.deployment.private import SafePrivate
-from polypskd.deployment.rules import Picture, Rule, Rules, read_rules
+from polypskd.deployment.deidentification.panel import Trust, plan_cleaning
+from polypskd.deployment.deidentification.private import SafePrivate
+from polypskd.deployment.deidentification.rules import Picture, Rule, Rules, read_rules
 from polypskd.errors import ConfigError
 
 PICTURE = Picture("dicom", 96, 128, "ZQ Optics", "ZQ-190")

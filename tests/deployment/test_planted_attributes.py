@@ -14,10 +14,10 @@ from planting import (
     write_dicom,
 )
 
-from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.deidentification.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.deidentification.panel import Trust
+from polypskd.deployment.deidentification.profile import NUMBERS, read_profile
 from polypskd.deployment.deidentify import Wish, deidentify
-from polypskd.deployment.panel import Trust
-from polypskd.deployment.profile import NUMBERS, read_profile
 
 KEY = b"k" * 32
 PATIENT = Patient("0123456789abcdef", -100)

@@ -16,7 +16,7 @@ from polypskd.cohort.preparation import prepare_frame
 from polypskd.cohort.quality import measure_quality
 from polypskd.config.preparation import FieldCrop
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.judging import Judge
+from polypskd.deployment.prediction.judging import Judge
 from polypskd.deployment.predictor import Predictor
 from polypskd.deployment.results import list_limits
 from polypskd.errors import ArtifactError

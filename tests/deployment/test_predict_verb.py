@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_listed_says_what_to_do(bundle, frames, tmp_path
             raise PermissionError(13, "Permission denied")
         return whole(path)
 
-    monkeypatch.setattr("polypskd.deployment.inputs.os.scandir", refuse)
+    monkeypatch.setattr("polypskd.deployment.prediction.inputs.os.scandir", refuse)
     code, said = predict(bundle, frames, "--out", tmp_path / "out")
     assert code == 1
     assert "deep/: cannot be read (Permission denied); let it be read (chmod -R a+rX)" in said

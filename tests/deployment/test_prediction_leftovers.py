@@ -11,8 +11,8 @@ from planting import ROOT
 from predicting import predict, rows_of
 from small_bundle import write_bundle
 
-from polypskd.deployment.inputs import Sources, list_sources
-from polypskd.deployment.prediction_leftovers import (
+from polypskd.deployment.prediction.inputs import Sources, list_sources
+from polypskd.deployment.prediction.leftovers import (
     count_other_frames,
     list_other_studies,
     refuse_leftovers,

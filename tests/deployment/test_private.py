@@ -3,8 +3,8 @@
 import pydicom
 from planting import draw_dataset, plant_private
 
-from polypskd.deployment.attributes import Cleaning, Patient, clean_attributes
-from polypskd.deployment.private import SafePrivate
+from polypskd.deployment.deidentification.attributes import Cleaning, Patient, clean_attributes
+from polypskd.deployment.deidentification.private import SafePrivate
 
 KEY, PATIENT = b"k" * 32, Patient("p", -1)
 

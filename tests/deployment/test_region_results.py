@@ -9,14 +9,14 @@ import pydicom
 import pytest
 from drawn_study import MOMENT, draw_blob, list_errors, make_exam, needs_judge
 
-from polypskd.deployment import region_results
-from polypskd.deployment.encapsulated_pdf import build_document, read_pdf
-from polypskd.deployment.presentation_state import build_presentation, make_profile
-from polypskd.deployment.region_results import write_pictures
-from polypskd.deployment.regions import Box
-from polypskd.deployment.result_objects import RESEARCH, ResultWish, write_result
-from polypskd.deployment.secondary_capture import build_capture, draw_capture
-from polypskd.deployment.shots import hash_file
+from polypskd.deployment.dicom_objects import region_results
+from polypskd.deployment.dicom_objects.encapsulated_pdf import build_document, read_pdf
+from polypskd.deployment.dicom_objects.presentation_state import build_presentation, make_profile
+from polypskd.deployment.dicom_objects.region_results import write_pictures
+from polypskd.deployment.dicom_objects.regions import Box
+from polypskd.deployment.dicom_objects.result_objects import RESEARCH, ResultWish, write_result
+from polypskd.deployment.dicom_objects.secondary_capture import build_capture, draw_capture
+from polypskd.deployment.prediction.shots import hash_file
 from polypskd.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -102,7 +102,7 @@ def test_words_and_notice_stand_in_layers_of_their_own(tmp_path):
 
 
 def test_colors_of_layers_are_those_that_highdicom_computes():
-    from polypskd.deployment.presentation_state import COLORS, LAB
+    from polypskd.deployment.dicom_objects.presentation_state import COLORS, LAB
 
     for name, color in COLORS.items():
         back = hd.color.CIELabColor(*LAB[name]).to_rgb(clip=True)

@@ -10,10 +10,8 @@ from polypskd.cohort.damage import DamageError
 from polypskd.cohort.field import find_field
 from polypskd.cohort.preparation import crop_frame, prepare_frame
 from polypskd.config.preparation import BoxCrop, FieldCrop, NoCrop
-from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
-from polypskd.deployment.judging import Judge
-from polypskd.deployment.regions import (
+from polypskd.deployment.dicom_objects.regions import (
     Box,
     Finder,
     carry_back,
@@ -21,7 +19,9 @@ from polypskd.deployment.regions import (
     place_crop,
     read_regions,
 )
-from polypskd.deployment.shots import Shot
+from polypskd.deployment.prediction import shots
+from polypskd.deployment.prediction.judging import Judge
+from polypskd.deployment.prediction.shots import Shot
 from polypskd.errors import ArtifactError
 
 RED = "hyperplastic"  # the class whose map is the red of the small bundle

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypskd.deployment.dates import SPAN, derive_shift, shift_date, shift_datetime
+from polypskd.deployment.deidentification.dates import (
+    SPAN,
+    derive_shift,
+    shift_date,
+    shift_datetime,
+)
+from polypskd.deployment.deidentification.uids import replace_uid
 from polypskd.deployment.seals import seal
-from polypskd.deployment.uids import replace_uid
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 texts = st.text(max_size=80)

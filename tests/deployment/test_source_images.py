@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from polypskd.cohort.damage import DamageError
-from polypskd.deployment.patients import copy_patient, count_patients
-from polypskd.deployment.result_objects import Exam, Finding, write_result
-from polypskd.deployment.secondary_capture import build_capture
-from polypskd.deployment.source_images import read_source_image
+from polypskd.deployment.dicom_objects.patients import copy_patient, count_patients
+from polypskd.deployment.dicom_objects.result_objects import Exam, Finding, write_result
+from polypskd.deployment.dicom_objects.secondary_capture import build_capture
+from polypskd.deployment.dicom_objects.source_images import read_source_image
 from polypskd.deployment.structured_report import build_structured_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

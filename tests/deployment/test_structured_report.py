@@ -8,8 +8,14 @@ import pytest
 from drawn_study import list_errors, make_exam, needs_judge
 from pydicom.sr.codedict import codes
 
-from polypskd.deployment import result_objects, structured_report
-from polypskd.deployment.result_objects import MANUFACTURER, RESEARCH, derive_device, write_result
+from polypskd.deployment import structured_report
+from polypskd.deployment.dicom_objects import result_objects
+from polypskd.deployment.dicom_objects.result_objects import (
+    MANUFACTURER,
+    RESEARCH,
+    derive_device,
+    write_result,
+)
 from polypskd.deployment.structured_report import (
     build_structured_report,
     find_subclass,

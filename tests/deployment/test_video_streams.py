@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from polypskd.cohort.damage import DamageError
+from polypskd.deployment.deidentification.panel import Plan, Trust, blank_rectangles
+from polypskd.deployment.deidentification.rules import Rule, Rules
+from polypskd.deployment.deidentification.video_streams import clean_video, measure_video
 from polypskd.deployment.deidentify import Wish, deidentify
-from polypskd.deployment.panel import Plan, Trust, blank_rectangles
-from polypskd.deployment.rules import Rule, Rules
-from polypskd.deployment.video_streams import clean_video, measure_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 COUNT = 10

@@ -17,7 +17,7 @@ from typing import Any, cast
 from pynetdicom import AE, build_context, evt
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from polypskd.deployment.dicom_files import IMPLEMENTATION
+from polypskd.deployment.deidentification.dicom_files import IMPLEMENTATION
 from polypskd.deployment.pacs.association import drop
 from polypskd.deployment.pacs.connections import Tls
 from polypskd.deployment.pacs.contexts import EXPLICIT, IMPLICIT, list_pairs

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from polypskd.cohort.damage import DamageError
+from polypskd.deployment.dicom_objects.result_objects import RESEARCH
 from polypskd.deployment.pacs.archive import InstanceEntry, Query
-from polypskd.deployment.result_objects import RESEARCH
-from polypskd.deployment.shots import PICTURELESS
+from polypskd.deployment.prediction.shots import PICTURELESS
 
 
 def select_inputs(

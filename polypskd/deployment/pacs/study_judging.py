@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polypskd.deployment.inputs import Source, show_name
-from polypskd.deployment.judging import Judge
 from polypskd.deployment.pacs.stopping import Stop
-from polypskd.deployment.prediction_journal import Entry, PredictionJournal
-from polypskd.deployment.prediction_parts import PartJudge, list_parts
-from polypskd.deployment.prediction_tables import list_answers
+from polypskd.deployment.prediction.inputs import Source, show_name
+from polypskd.deployment.prediction.journal import Entry, PredictionJournal
+from polypskd.deployment.prediction.judging import Judge
+from polypskd.deployment.prediction.parts import PartJudge, list_parts
+from polypskd.deployment.prediction.tables import list_answers
 from polypskd.deployment.results import Verdict
 from polypskd.errors import Fault
 

@@ -21,7 +21,7 @@ from polypskd.deployment.pacs.worker import StudyWorker
 from polypskd.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from polypskd.deployment.audit_run import RunRecord
+    from polypskd.deployment.auditing.run import RunRecord
     from polypskd.deployment.bundle import Bundle
 
 SHOWN = 20
@@ -133,8 +133,8 @@ def check_wishes(settings: Settings, bundle: Bundle) -> None:
         ArtifactError: the bundle cannot tell where it looked.
         ConfigError: the report is no PDF file, or highdicom is not installed.
     """
-    from polypskd.deployment.dicom_results import check_library
-    from polypskd.deployment.encapsulated_pdf import read_pdf
+    from polypskd.deployment.dicom_objects.dicom_results import check_library
+    from polypskd.deployment.dicom_objects.encapsulated_pdf import read_pdf
 
     check_library()
     pictures = [kind for kind in settings.send if kind in PICTURES]

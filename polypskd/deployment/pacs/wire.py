@@ -21,7 +21,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from polypskd.cohort.dicom.silence import silence_pydicom
-from polypskd.deployment.dicom_files import IMPLEMENTATION
+from polypskd.deployment.deidentification.dicom_files import IMPLEMENTATION
 from polypskd.deployment.pacs.incoming import Intake, Part, Talk
 
 PDU = 1 << 17  # bytes that are offered to be taken at once

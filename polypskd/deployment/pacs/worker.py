@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polypskd.deployment.audit_run import list_inputs
+from polypskd.deployment.auditing.run import list_inputs
+from polypskd.deployment.dicom_objects.result_objects import ResultWish
 from polypskd.deployment.pacs.archive import Archive, InstanceEntry, StudyEntry
 from polypskd.deployment.pacs.desk import Desk
 from polypskd.deployment.pacs.instance_files import read_uid
@@ -19,11 +20,10 @@ from polypskd.deployment.pacs.sending import send_files
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_inputs import find_stranger, select_files, select_inputs
 from polypskd.deployment.pacs.study_judging import StudyJudge
-from polypskd.deployment.result_objects import ResultWish
 from polypskd.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from polypskd.deployment.audit_run import RunRecord
+    from polypskd.deployment.auditing.run import RunRecord
     from polypskd.deployment.pacs.settings import Settings
 
 Result = TypeVar("Result")
@@ -223,7 +223,7 @@ class StudyWorker:
             total: instances of the study in the archive; 0 where the files came another way, and
                 need not be there.
         """
-        from polypskd.deployment.dicom_results import write_study_results
+        from polypskd.deployment.dicom_objects.dicom_results import write_study_results
 
         said = self._judge.judge(files, desk / "judged")
         self.stop.check()

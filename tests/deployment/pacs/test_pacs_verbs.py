@@ -30,10 +30,10 @@ from typer.testing import CliRunner
 
 from polypskd.cli import app
 from polypskd.deployment.bundle import open_bundle
+from polypskd.deployment.dicom_objects.result_objects import RESEARCH
 from polypskd.deployment.pacs.settings import read_settings
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_run import open_worker
-from polypskd.deployment.result_objects import RESEARCH
 from polypskd.errors import OutputError
 
 PLANTED = "Planted"

@@ -12,10 +12,10 @@ from small_studies import (
     write_instance,
 )
 
+from polypskd.deployment.dicom_objects.result_objects import RESEARCH
 from polypskd.deployment.pacs.archive import InstanceEntry, Query, is_uid, name_file
 from polypskd.deployment.pacs.statuses import describe_status
 from polypskd.deployment.pacs.study_inputs import find_stranger, select_files, select_inputs
-from polypskd.deployment.result_objects import RESEARCH
 
 REPORT, STATE = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.11.2"
 PDF, DIRECTORY = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.1.3.10"

@@ -15,7 +15,6 @@ from small_studies import (
     write_instance,
 )
 
-from polypskd.deployment import shots
 from polypskd.deployment.bundle import open_bundle
 from polypskd.deployment.pacs.archive import InstanceEntry, Refusal, name_file
 from polypskd.deployment.pacs.instance_files import read_uid
@@ -26,6 +25,7 @@ from polypskd.deployment.pacs.settings import Settings
 from polypskd.deployment.pacs.stopping import Stop
 from polypskd.deployment.pacs.study_judging import StudyJudge
 from polypskd.deployment.pacs.worker import StudyWorker
+from polypskd.deployment.prediction import shots
 
 STUDY = study_uid(1)
 

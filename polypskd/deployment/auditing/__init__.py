@@ -1,0 +1,1 @@
+"""The audit log: lines, chain, seals, files, and what is found in them."""

@@ -1,0 +1,1 @@
+"""DICOM files, images and videos without their patients: rules, values, pixels."""

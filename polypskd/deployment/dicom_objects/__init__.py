@@ -1,0 +1,1 @@
+"""What goes back into the archive, object by object."""

@@ -1,0 +1,1 @@
+"""From files to tables: reading, judging, going on after a kill."""
