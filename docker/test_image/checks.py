@@ -184,7 +184,7 @@ def wrong_rights_are_told_in_one_line(image: Image) -> None:
     shutil.copytree(case.bundle, changed)
     (changed / "student.onnx").write_bytes((case.bundle / "student.onnx").read_bytes() + b"x")
     told = [
-        ((bundle, frames), ("/output", "mount a folder", "10001")),
+        ((bundle, frames), ("/output", "chown", "10001")),
         ((bundle, frames, (image.make_output(0, 0), "/output")), ("/output", "may not be written")),
         ((bundle, out), ("/input", "mount the frames")),
         ((bundle, (shut, "/input"), out), ("/input", "may not be read by user 10001")),
