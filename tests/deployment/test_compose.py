@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker" / "compose.yaml"
 PAGE = yaml.safe_load(FILE.read_text())
 SERVICES = ("orthanc", "polypskd")
-WRITABLE = {"orthanc": {"/var/lib/orthanc/db"}, "polypskd": {"/work"}}
+WRITABLE = {"orthanc": {"/var/lib/orthanc/db"}, "polypskd": {"/state"}}
 TMPFS = {"rw", "noexec", "nosuid", "nodev"}
 
 
@@ -138,7 +138,7 @@ def test_the_watcher_is_called_as_the_verb_wants_it_and_reads_what_is_mounted(tm
     targets = {volume["target"] for volume in service["volumes"]}
     assert str(context.params["settings"]) in targets
     assert str(context.params["bundle"]) in targets
-    assert context.params["out"].parent.as_posix() == "/work"
+    assert context.params["out"].parent.as_posix() == "/state"
     group, echo, place = service["healthcheck"]["test"][2:]
     assert get_command(app).commands[group].commands[echo].make_context(echo, [place])
     settings = read_settings(ROOT / "docker" / "orthanc" / "pacs.yaml")

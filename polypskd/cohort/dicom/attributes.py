@@ -10,7 +10,7 @@ from typing import Any
 
 from polypskd.cohort.damage import DamageError
 from polypskd.cohort.dicom.header import read_header
-from polypskd.cohort.dicom.library import import_pydicom
+from polypskd.cohort.dicom.reader_import import import_pydicom
 from polypskd.cohort.dicom.syntaxes import name_syntax
 from polypskd.errors import ConfigError
 

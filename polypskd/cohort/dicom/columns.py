@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polypskd.cohort.dicom.library import import_pydicom
+from polypskd.cohort.dicom.reader_import import import_pydicom
 from polypskd.cohort.pseudonyms import pseudonymize
 
 # Only what cannot tell who somebody is stays as it is: numbers, codes, and words about the device.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from polypskd.cohort.damage import DamageError
-from polypskd.cohort.dicom.library import import_pydicom
+from polypskd.cohort.dicom.reader_import import import_pydicom
 from polypskd.cohort.dicom.recognition import HEAD, LETTERS, starts_dicom
 from polypskd.cohort.dicom.silence import silence_pydicom
 from polypskd.cohort.regular import open_regular

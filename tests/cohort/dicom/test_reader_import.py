@@ -9,12 +9,12 @@ import pytest
 WATCH = """
 import sys
 from pathlib import Path
-from polypskd.cohort.dicom import library
+from polypskd.cohort.dicom import reader_import
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "pydicom":
-            print("alone" if library.ONE.locked() else "beside others")
+            print("alone" if reader_import.ONE.locked() else "beside others")
 
 sys.meta_path.insert(0, Watch())
 """
