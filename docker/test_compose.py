@@ -70,10 +70,10 @@ def build_flags(service: dict[str, Any], work: Path) -> list[str]:
 def prepare(work: Path, service: dict[str, Any]) -> str:
     """Lay out what is mounted, as the head of the file says; give the password."""
     user = int(service["user"].partition(":")[0])
-    for name in ("config", "work", "secrets", "orthanc/db", "orthanc/config"):
+    for name in ("config", "state", "secrets", "orthanc/db", "orthanc/config"):
         (work / name).mkdir(parents=True)
-    os.chown(work / "work", user, user)
-    (work / "work").chmod(0o700)
+    os.chown(work / "state", user, user)
+    (work / "state").chmod(0o700)
     write_bundle(work / "bundle")
     text = (ROOT / "docker/orthanc/pacs.yaml").read_text()
     for slow, quick in (("poll_s: 30", "poll_s: 2"), ("settle_s: 60", "settle_s: 3")):
