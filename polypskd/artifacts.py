@@ -51,7 +51,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, everyone: bool 
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: {describe_fault(error)}") from None
     finally:
@@ -66,7 +66,7 @@ def describe_fault(error: OSError) -> str:
     return f"cannot be written ({said}){remedy}"
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable; not every platform lets a folder be opened."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

@@ -41,7 +41,9 @@ def test_videos_name_pyav_and_the_ffmpeg_within():
     told = describe("exam/clip.mp4#12")
     assert set(told) == {"images", "video"}
     assert f"av {av.__version__}" in told["video"]
-    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    from av import library_versions as found
+
+    codec = ".".join(map(str, found["libavcodec"]))
     assert f"libavcodec {codec}" in told["video"]
 
 

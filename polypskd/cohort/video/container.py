@@ -152,8 +152,10 @@ def describe_decoder() -> dict[str, str]:
         DamageError: PyAV is not installed.
     """
     av = load_av()
+    from av import library_versions as found
+
     parts = ("libavformat", "libavcodec", "libswscale")
-    versions = {part: ".".join(map(str, av.library_versions[part])) for part in parts}
+    versions = {part: ".".join(map(str, found[part])) for part in parts}
     return {"av": str(av.__version__), "ffmpeg": str(av.ffmpeg_version_info), **versions}
 
 

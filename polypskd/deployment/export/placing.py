@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from polypskd.artifacts import describe_fault
+from polypskd.artifacts import describe_fault, sync_folder
 from polypskd.deployment.manifest import MANIFEST
 from polypskd.errors import OutputError
 
@@ -127,7 +127,7 @@ def _swap(folder: Path, out: Path, before: Path) -> None:
         if before.exists():
             before.replace(out)
         raise
-    _sync_folder(out.parent)
+    sync_folder(out.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -138,15 +138,6 @@ def _sync(folder: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         else:
-            _sync_folder(path)
+            sync_folder(path)
     folder.chmod(0o755)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync_folder(folder)
